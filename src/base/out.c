@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Buffered output with a sticky error; see out.h. */
+#include "base/out.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/escape.h"
+
+#define FD_BUFFER (256u << 10)
+#define MEM_LIMIT ((size_t)2 << 30)
+
+void gs_out_init_fd(struct gs_out *o, int fd)
+{
+	*o = (struct gs_out){ .fd = fd };
+}
+
+void gs_out_init_mem(struct gs_out *o)
+{
+	*o = (struct gs_out){ .fd = -1 };
+}
+
+void gs_out_deinit(struct gs_out *o)
+{
+	free(o->buf);
+	*o = (struct gs_out){ .fd = -1 };
+}
+
+static void drain(struct gs_out *o)
+{
+	size_t done = 0;
+
+	while (done < o->len && !o->error) {
+		ssize_t n = write(o->fd, o->buf + done, o->len - done);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno != EINTR)
+			o->error = -errno;
+	}
+	o->len = 0;
+}
+
+bool gs_out_room(struct gs_out *o, size_t n)
+{
+	size_t cap;
+	char *p;
+
+	if (o->error)
+		return false;
+	if (o->fd >= 0 && o->len)
+		drain(o);
+	if (o->error)
+		return false;
+	if (o->cap - o->len >= n)
+		return true;
+	if (n > MEM_LIMIT || o->len > MEM_LIMIT - n) {
+		o->error = -EFBIG;
+		return false;
+	}
+	cap = o->cap ? o->cap : o->fd >= 0 ? FD_BUFFER : 4096;
+	while (cap - o->len < n)
+		cap *= 2;
+	p = realloc(o->buf, cap);
+	if (!p) {
+		o->error = -ENOMEM;
+		return false;
+	}
+	o->buf = p;
+	o->cap = cap;
+	return true;
+}
+
+int gs_out_flush(struct gs_out *o, const char *name, struct gs_err *err)
+{
+	if (o->fd >= 0 && !o->error)
+		drain(o);
+	if (!o->error)
+		return 0;
+	return gs_fail(err, o->error, 0, "cannot write %s: %s", name, strerror(-o->error));
+}
+
+void gs_out_u64(struct gs_out *o, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	gs_out_bytes(o, digits + at, sizeof(digits) - at);
+}
+
+void gs_out_i64(struct gs_out *o, int64_t v)
+{
+	if (v < 0)
+		gs_out_char(o, '-');
+	gs_out_u64(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void gs_out_hex(struct gs_out *o, uint64_t v)
+{
+	char digits[18];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = "0123456789abcdef"[v & 15];
+		v >>= 4;
+	} while (v);
+	digits[--at] = 'x';
+	digits[--at] = '0';
+	gs_out_bytes(o, digits + at, sizeof(digits) - at);
+}
+
+void gs_out_printf(struct gs_out *o, const char *fmt, ...)
+{
+	char small[512];
+	GS_CLEANUP(gs_freep) char *big = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(small, sizeof(small), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if ((size_t)n < sizeof(small)) {
+		gs_out_bytes(o, small, (size_t)n);
+		return;
+	}
+	va_start(ap, fmt);
+	n = vasprintf(&big, fmt, ap);
+	va_end(ap);
+	if (n >= 0)
+		gs_out_bytes(o, big, (size_t)n);
+	else if (!o->error)
+		o->error = -ENOMEM;
+}
+
+void gs_out_name(struct gs_out *o, const char *s, size_t n)
+{
+	if (!gs_escape_needed(s, n)) {
+		gs_out_bytes(o, s, n);
+		return;
+	}
+	if (gs_out_room(o, 4 * n + 1)) {
+		size_t len = gs_escape_to(o->buf + o->len, o->cap - o->len, s, n);
+
+		o->len += len;
+		o->total += len;
+	}
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef GS_TARGET_TARGET_H
+#define GS_TARGET_TARGET_H
+
+/*
+ * Where bytes come from: a live process, an ELF core file, or (tests) a fake. A live target is read
+ * with batched process_vm_readv and is never stopped unless gs_target_stop() is called.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <gosonde/err.h>
+#include <gosonde/types.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "image/image.h"
+
+enum gs_target_kind { GS_TARGET_PROCESS = 1, GS_TARGET_CORE = 2, GS_TARGET_FAKE = 4 };
+
+/* Identity is not a PID: the start time and the executable's inode belong to it. */
+struct gs_target_identity {
+	pid_t pid; /* as the caller's /proc shows it; core: from NT_PRPSINFO/NT_PRSTATUS */
+	uint64_t start_ticks;        /* /proc/PID/stat field 22, 0 for a core */
+	uint64_t start_time_unix_ns; /* 0 if unknown */
+	uint64_t exe_dev, exe_ino;
+	char executable[4096]; /* path as the target sees it, " (deleted)" removed, may be "" */
+	bool exe_deleted;
+};
+
+struct gs_map {
+	gs_addr start, end;
+	uint64_t offset;   /* in the file */
+	uint64_t dev, ino; /* 0 for anonymous */
+	uint8_t prot;      /* GS_IMAGE_READ | WRITE | EXEC */
+	bool shared;
+	const char *path; /* raw, "" for anonymous; borrowed from the target */
+};
+
+/* General registers of a thread, as far as unwinding needs them. */
+struct gs_regs {
+	uint64_t pc, sp, bp; /* arm64: bp is x29 */
+	uint64_t lr;         /* arm64 x30 */
+	uint64_t g;          /* amd64 r14, arm64 x28 */
+	uint64_t tls;        /* fs_base / tpidr, 0 if unknown */
+};
+
+struct gs_thread {
+	int32_t tid;
+	bool has_regs;
+	struct gs_regs regs;
+	char state; /* 'R', 'S', 'D', … of /proc; 0 unknown */
+	char name[16];
+};
+
+struct gs_target;
+
+/**
+ * Open a live process: pidfd, identity, memory map and executable (through /proc/PID/exe, so that
+ * other mount namespaces and deleted files work). Messages say which capability or sysctl is missing.
+ * Fails with -GS_E_GONE (no such process), -GS_E_PERMISSION, -GS_E_UNSUPPORTED (zombie, kernel
+ * thread, 32-bit).
+ * Cost to the target: none beyond its mmap lock while the kernel prints its map.
+ */
+GS_CHECKED int gs_target_open_pid(pid_t pid, struct gs_target **ret, struct gs_err *err);
+/**
+ * Open an ELF core file of the kernel or of gcore. @exe is the executable's path, or NULL to take
+ * the one that NT_FILE names, if it is still there and its build id (or, without one, its headers)
+ * match those in the core.
+ */
+GS_CHECKED int gs_target_open_core(const char *path, const char *exe, struct gs_target **ret,
+				   struct gs_err *err);
+struct gs_target *gs_target_free(struct gs_target *t);
+GS_DEFINE_CLEANUP(struct gs_target *, gs_target_free)
+
+enum gs_target_kind gs_target_kind(const struct gs_target *t);
+const struct gs_target_identity *gs_target_identity(const struct gs_target *t);
+enum gs_arch gs_target_arch(const struct gs_target *t);
+/** The reader interface; valid as long as @t. Batches are coalesced by the caller, split at the
+ *  kernel's IOV_MAX here; after a partial transfer the rest is retried piece by piece. For cores,
+ *  read-only pages absent from the core are served from the executable and the libraries. */
+const struct gs_memory *gs_target_memory(const struct gs_target *t);
+/** The executable's image; borrowed. Never NULL for a process; NULL for a core without its exe. */
+const struct gs_image *gs_target_image(const struct gs_target *t);
+/** Descriptor of the executable's file, -1 if none. Borrowed. */
+int gs_target_exe_fd(const struct gs_target *t);
+/** What to add to link-time addresses of the executable. */
+uint64_t gs_target_bias(const struct gs_target *t);
+
+/** Memory map, sorted by address. gs_target_refresh_maps() reads it again (a live target changes). */
+const struct gs_map *gs_target_maps(const struct gs_target *t, size_t *ret_n);
+GS_CHECKED int gs_target_refresh_maps(struct gs_target *t, struct gs_err *err);
+/** The mapping that contains @addr, or NULL. */
+const struct gs_map *gs_target_map_at(const struct gs_target *t, gs_addr addr);
+
+/** Threads; registers only in cores and while stopped. The array belongs to the target and is valid
+ *  until the next call. */
+GS_CHECKED int gs_target_threads(struct gs_target *t, const struct gs_thread **ret, size_t *ret_n,
+				 struct gs_err *err);
+
+/** Value of an auxv entry (AT_PHDR, AT_ENTRY…). @return 0; 1 if absent. */
+GS_CHECKED int gs_target_auxv(const struct gs_target *t, uint64_t type, uint64_t *ret,
+			      struct gs_err *err);
+
+/** CLOCK_MONOTONIC as the target's own time namespace shows it, now; core: 0 (unknown). */
+int64_t gs_target_now_ns(const struct gs_target *t);
+/** 0 while the target is the process that was opened; -GS_E_GONE after exit or exec. */
+GS_CHECKED int gs_target_alive(const struct gs_target *t, struct gs_err *err);
+
+/** Stop all threads (PTRACE_SEIZE + INTERRUPT, repeated until no new thread appears) and read their
+ *  registers. Must be followed by gs_target_resume(), which returns the length of the pause; a
+ *  crash of gosonde releases the target (ptrace detaches by itself). @max_ns bounds the stopping. */
+GS_CHECKED int gs_target_stop(struct gs_target *t, int64_t max_ns, struct gs_err *err);
+GS_CHECKED int gs_target_resume(struct gs_target *t, int64_t *ret_paused_ns, struct gs_err *err);
+
+#endif
