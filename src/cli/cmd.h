@@ -40,6 +40,7 @@ struct gs_strings {
 };
 
 struct gs_opt {
+	const char *heading; /* starts a new section of the help with this option; may be NULL */
 	const char *name;
 	char letter; /* 0: none */
 	enum gs_opt_type type;
@@ -57,13 +58,20 @@ enum {
 	GS_ARG_CORE = 2, /* core file */
 	GS_ARG_FILE = 4, /* any file */
 	GS_ARG_OPTIONAL = 8,
+	GS_ARG_COMMAND = 16, /* name of a command (help) */
+};
+
+/* Flags of a command. */
+enum {
+	GS_CMD_DURATION = 1, /* takes -d/--duration; others refuse it and say why */
 };
 
 /** Options that mean the same in every command; first member of each argument structure. */
 struct gs_common {
-	const char *output; /* -o/--output, NULL: stdout */
-	const char *format; /* --format */
-	const char *exe;    /* --exe: executable of a core file */
+	const char *output;  /* -o/--output, NULL: stdout */
+	const char *format;  /* --format; never NULL if the command has formats */
+	const char *exe;     /* --exe: executable of a core file */
+	int64_t duration_ns; /* -d/--duration, 0: not given */
 	bool quiet;
 	const char *target; /* positional argument, NULL if none */
 	const struct gs_cmd *cmd;
@@ -72,10 +80,11 @@ struct gs_common {
 struct gs_cmd {
 	const char *name, *summary;
 	const char *description; /* paragraphs for --help and the man page */
-	const char *examples;    /* lines "gosonde …    what it does" */
+	const char *examples; /* lines "gosonde …    what it does", two or more blanks between */
 	const char *const
 		*formats;    /* choices of --format, first is the default; NULL: no --format */
 	unsigned int target; /* GS_ARG_* */
+	unsigned int flags;  /* GS_CMD_* */
 	const struct gs_opt *options;
 	size_t n_options;
 	size_t args_size; /* of the argument structure, which begins with struct gs_common */

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The list of commands, in the order of help. */
+#include "cli/cmd.h"
+
+extern const struct gs_cmd gs_cmd_help;
+
+const struct gs_cmd *const gs_commands[] = {
+	&gs_cmd_help,
+	NULL,
+};
