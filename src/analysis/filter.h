@@ -23,11 +23,13 @@ struct gs_filter_options {
 };
 
 struct gs_filter;
-/** Compile. -EINVAL with a message that shows the place in the expression. */
+/** Compile; nothing of @o is needed afterwards. -EINVAL with a message that shows the place in the expression. */
 GS_CHECKED int gs_filter_new(const struct gs_filter_options *o, struct gs_filter **ret,
 			     struct gs_err *err);
 struct gs_filter *gs_filter_free(struct gs_filter *f);
 GS_DEFINE_CLEANUP(struct gs_filter *, gs_filter_free)
 bool gs_filter_match(struct gs_filter *f, const struct gs_goroutine *g);
+/** Names on which a regular expression reached its match limit; they count as not matching. */
+uint64_t gs_filter_gave_up(const struct gs_filter *f);
 
 #endif

@@ -22,10 +22,11 @@ struct gs_groups;
 struct gs_groups *gs_groups_new(void);
 struct gs_groups *gs_groups_free(struct gs_groups *gs);
 GS_DEFINE_CLEANUP(struct gs_groups *, gs_groups_free)
-/** @return 0 or -ENOMEM, or -GS_E_LIMIT beyond 4 million groups. */
+/** @return 0 or -ENOMEM, or -GS_E_LIMIT beyond 4 million groups; -EINVAL once sorted. Stacks are told
+ *  apart by their ids, so all goroutines must come from one reader. */
 GS_CHECKED int gs_groups_add(struct gs_groups *gs, const struct gs_goroutine *g,
 			     struct gs_err *err);
-/** Largest first, ties by lowest goroutine id. The array belongs to @gs. */
+/** Largest first, ties by lowest goroutine id; ends the adding. The array belongs to @gs. */
 const struct gs_group *gs_groups_sorted(struct gs_groups *gs, uint32_t *ret_n);
 
 #endif

@@ -23,6 +23,7 @@ struct gs_dump_options {
 	bool colour;          /* text on a terminal */
 	bool pretty;          /* indented JSON */
 	bool grouped;         /* group() will be called instead of goroutine() */
+	bool header_labels;   /* text: pprof labels in the header, as GODEBUG=tracebacklabels=1 */
 	int64_t time_unix_ns; /* when the dump was taken */
 	int64_t duration_ns;  /* set before end(): how long it took */
 	int64_t paused_ns;    /* set before end(): how long the target was stopped, 0 if never */

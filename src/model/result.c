@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The list of what a result is missing; see result.h. */
+/* What every result carries, see result.h: the list of what is missing, the target's Go release. */
 #include "model/result.h"
 
 #include <stdarg.h>
@@ -37,4 +37,16 @@ void gs_incomplete_add(struct gs_incomplete_list *l, const char *what, uint64_t 
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
 	gs_escape_to(it->why, sizeof(it->why), raw, strlen(raw));
+}
+
+unsigned int gs_go_version_minor(const char *version)
+{
+	const char *p = version ? strstr(version, "go1.") : NULL;
+	unsigned int minor = 0;
+
+	if (!p)
+		return 0;
+	for (p += strlen("go1."); *p >= '0' && *p <= '9' && minor < 1000; p++)
+		minor = minor * 10 + (unsigned int)(*p - '0');
+	return minor;
 }

@@ -17,6 +17,9 @@ struct gs_process {
 	const char *service; /* module path of the main package, or the file's name */
 };
 
+/** The minor release in a version string, 26 of "go1.26.10"; 0 if there is none or @version is NULL. */
+unsigned int gs_go_version_minor(const char *version);
+
 /** One thing a result is missing. */
 struct gs_incomplete {
 	const char *what; /* "goroutines_torn", "stacks_broken", … snake_case, static */
