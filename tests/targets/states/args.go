@@ -1,6 +1,10 @@
 package main
 
-import "targets/truth"
+import (
+	"sync/atomic"
+
+	"targets/truth"
+)
 
 type inner struct {
 	a int8
@@ -74,7 +78,7 @@ func argsUnused(_ int, _ string, r *truth.Goroutine, _ ...int) { block(r) }
 
 //go:noinline
 func argsDead(r *truth.Goroutine, first, second int) {
-	sink += uint64(first) // dead from here on: the traceback marks its value with "?"
+	atomic.AddUint64(&sink, uint64(first)) // dead from here on: the traceback marks its value with "?"
 	block(r)
 	sink += uint64(second)
 }

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/trace"
+	"sync/atomic"
 
 	"targets/truth"
 )
@@ -80,7 +81,7 @@ func spinOuter(x uint64) { spinMiddle(x + 1) }
 func spinMiddle(x uint64) {
 	for {
 		x = spinInner(x)
-		sink = x
+		atomic.StoreUint64(&sink, x)
 	}
 }
 

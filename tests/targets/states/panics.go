@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"sync/atomic"
 
 	"targets/truth"
 )
@@ -115,4 +116,4 @@ func divide(a, b int) int { return a / b }
 func index(s []int, i int) int { return s[i] }
 
 //go:noinline
-func keepAlive(x int) { sink += uint64(x) }
+func keepAlive(x int) { atomic.AddUint64(&sink, uint64(x)) }
