@@ -14,7 +14,7 @@
 #include <gosonde/err.h>
 
 #include "base/cleanup.h"
-#include "model/group.h"
+#include "model/goroutine_group.h"
 
 #define GS_GROUP_WAITS 256
 

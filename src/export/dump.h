@@ -14,7 +14,7 @@
 
 #include "base/out.h"
 #include "model/goroutine.h"
-#include "model/group.h"
+#include "model/goroutine_group.h"
 #include "model/result.h"
 
 struct gs_dump_options {

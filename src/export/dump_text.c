@@ -363,7 +363,7 @@ static void group_waits(struct gs_out *out, const struct gs_group *g)
 	if (g->wait_max_ns != g->wait_min_ns) {
 		gs_out_str(out, "..");
 		duration(out, g->wait_max_ns);
-		gs_out_str(out, g->median_estimated ? ", median about " : ", median ");
+		gs_out_str(out, g->median_estimated ? ", median ~" : ", median ");
 		duration(out, g->wait_median_ns);
 	}
 	if (g->known_waits < g->count)

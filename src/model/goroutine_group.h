@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_MODEL_GROUP_H
-#define GS_MODEL_GROUP_H
+#ifndef GS_MODEL_GOROUTINE_GROUP_H
+#define GS_MODEL_GOROUTINE_GROUP_H
 
 #include <stdbool.h>
 #include <stdint.h>
