@@ -47,7 +47,8 @@ struct gs_regs {
 };
 
 struct gs_thread {
-	int32_t tid;
+	int32_t tid;               /* as our PID namespace shows it */
+	int32_t ns_tid;            /* as the innermost namespace of the target does; equal if there is one */
 	bool has_regs;
 	struct gs_regs regs;
 	char state; /* 'R', 'S', 'D', … of /proc; 0 unknown */
@@ -88,11 +89,15 @@ int gs_target_exe_fd(const struct gs_target *t);
 /** What to add to link-time addresses of the executable. */
 uint64_t gs_target_bias(const struct gs_target *t);
 
-/** Memory map, sorted by address. gs_target_refresh_maps() reads it again (a live target changes). */
+/** Memory map, sorted by address. gs_target_refresh_maps() reads it again (a live target changes);
+ *  the old array and its paths end with that, unless it fails. */
 const struct gs_map *gs_target_maps(const struct gs_target *t, size_t *ret_n);
 GS_CHECKED int gs_target_refresh_maps(struct gs_target *t, struct gs_err *err);
 /** The mapping that contains @addr, or NULL. */
 const struct gs_map *gs_target_map_at(const struct gs_target *t, gs_addr addr);
+
+/** Bytes of memory that a core promises but, being cut off, does not hold; 0 for other targets. */
+uint64_t gs_target_missing_bytes(const struct gs_target *t);
 
 /** Threads; registers only in cores and while stopped. The array belongs to the target and is valid
  *  until the next call. */
@@ -105,12 +110,15 @@ GS_CHECKED int gs_target_auxv(const struct gs_target *t, uint64_t type, uint64_t
 
 /** CLOCK_MONOTONIC as the target's own time namespace shows it, now; core: 0 (unknown). */
 int64_t gs_target_now_ns(const struct gs_target *t);
-/** 0 while the target is the process that was opened; -GS_E_GONE after exit or exec. */
+/** 0 while the target is the process that was opened; -GS_E_GONE after exit or exec. Ask after a
+ *  series of reads: 0 proves that all of them saw the program that was opened. */
 GS_CHECKED int gs_target_alive(const struct gs_target *t, struct gs_err *err);
 
 /** Stop all threads (PTRACE_SEIZE + INTERRUPT, repeated until no new thread appears) and read their
  *  registers. Must be followed by gs_target_resume(), which returns the length of the pause; a
- *  crash of gosonde releases the target (ptrace detaches by itself). @max_ns bounds the stopping. */
+ *  crash of gosonde releases the target (ptrace detaches by itself). @max_ns bounds the stopping
+ *  (0: one second); threads that need longer give -GS_E_LIMIT and nothing stays stopped. The stop is
+ *  held by a thread of its own, so any thread may call either function. */
 GS_CHECKED int gs_target_stop(struct gs_target *t, int64_t max_ns, struct gs_err *err);
 GS_CHECKED int gs_target_resume(struct gs_target *t, int64_t *ret_paused_ns, struct gs_err *err);
 
