@@ -49,19 +49,19 @@ demo: all
 test: $(BUILD)/build.ninja
 	@tools/install_deps test
 	@ninja -C $(BUILD) --quiet
-	@$(PYTHON) tools/run_tests -C $(BUILD)
+	@$(PYTHON) tools/run_tests -C $(BUILD) --no-suite all
 
 test-all: $(BUILD)/build.ninja
 	@tools/install_deps test
 	@ninja -C $(BUILD) --quiet
-	@GOSONDE_TEST_ALL=1 $(PYTHON) tools/run_tests -C $(BUILD)
+	@$(PYTHON) tools/run_tests -C $(BUILD)
 
 test-sanitize:
 	@tools/install_deps test
 	@[ -e $(BUILD)-sanitize/build.ninja ] || meson setup $(BUILD)-sanitize --werror \
 		-Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(BUILD)-sanitize --quiet
-	@$(PYTHON) tools/run_tests -C $(BUILD)-sanitize --no-suite live --no-suite cli-live
+	@$(PYTHON) tools/run_tests -C $(BUILD)-sanitize --no-suite live --no-suite all
 
 fuzz:
 	@tools/install_deps test
