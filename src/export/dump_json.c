@@ -96,7 +96,7 @@ static void frame(struct json_writer *t, struct gs_json *j, const struct gs_fram
 	flag(j, "hidden", f->flags & GS_FRAME_HIDDEN);
 	flag(j, "foreign", f->flags & GS_FRAME_FOREIGN);
 	flag(j, "kernel", f->flags & GS_FRAME_KERNEL);
-	if (args)
+	if (args && !(f->flags & GS_FRAME_INLINED))
 		gs_json_kv_string(j, "args", args);
 	gs_json_close(j);
 }

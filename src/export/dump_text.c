@@ -161,7 +161,7 @@ static void created_by(struct text_writer *t, const struct gs_frame *f, uint64_t
 	struct gs_out *out = t->w.out;
 	struct gs__text text;
 
-	if (!f || (f->flags & GS_FRAME_HIDDEN && !t->w.o.all_frames))
+	if (!f || !f->function[0] || (f->flags & GS_FRAME_HIDDEN && !t->w.o.all_frames))
 		return;
 	text = gs__frame_kept(&t->w, f);
 	if (!text.p) {
