@@ -38,6 +38,7 @@ enum gs_go_funcid {
 	GS_GO_FUNC_GOEXIT,
 	GS_GO_FUNC_MSTART,
 	GS_GO_FUNC_GOPANIC,
+	GS_GO_FUNC_PANICWRAP,
 };
 
 enum { GS_GO_FLAG_TOP_FRAME = 1, GS_GO_FLAG_SP_WRITE = 2, GS_GO_FLAG_ASM = 4 };
@@ -76,8 +77,10 @@ struct gs_go_line {
 	uint32_t line;
 	gs_addr entry;       /* of the physical function */
 	bool inlined;        /* has been inlined into the next line */
-	bool wrapper;        /* compiler-made, runtime hides it */
+	bool wrapper;        /* compiler-made; the runtime hides it unless it called gopanic,
+				sigpanic or panicwrap, which the id of the line before tells */
 	uint32_t start_line; /* of the function, 0 if unknown */
+	enum gs_go_funcid id;
 };
 
 struct gs_go_pclntab;
