@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * gosonde doctor: what works here, for this user, on this kernel; what each missing thing costs and how
- * to get it. Every line is a tried feature (probe/features.h) or follows from some of them. Finding
+ * to get it. Every line is a tried feature (probe/host_features.h) or follows from some of them. Finding
  * things missing is its success: it exits 0.
  */
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "cli/cmd.h"
 #include "cli/help.h"
 #include "golang/release.h"
-#include "probe/features.h"
+#include "probe/host_features.h"
 
 /* How far a command works. */
 enum works { WORKS, WORKS_PARTLY, WORKS_NOT };

@@ -2,9 +2,10 @@
 /* The list of commands, in the order of help. */
 #include "cli/cmd.h"
 
-extern const struct gs_cmd gs_cmd_doctor, gs_cmd_help;
+extern const struct gs_cmd gs_cmd_doctor, gs_cmd_help, gs_cmd_inspect;
 
 const struct gs_cmd *const gs_commands[] = {
+	&gs_cmd_inspect,
 	&gs_cmd_doctor,
 	&gs_cmd_help,
 	NULL,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_PROBE_FEATURES_H
-#define GS_PROBE_FEATURES_H
+#ifndef GS_PROBE_HOST_FEATURES_H
+#define GS_PROBE_HOST_FEATURES_H
 
 /*
  * What this user can do on this machine. A feature is a description and the smallest real attempt to

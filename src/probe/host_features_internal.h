@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_PROBE_FEATURES_INTERNAL_H
-#define GS_PROBE_FEATURES_INTERNAL_H
+#ifndef GS_PROBE_HOST_FEATURES_INTERNAL_H
+#define GS_PROBE_HOST_FEATURES_INTERNAL_H
 
 #include <stddef.h>
 
-#include "probe/features.h"
+#include "probe/host_features.h"
 
 /* Attempts fill the result; asking for other features through @fs is allowed downwards in the enum. */
 typedef void gs__attempt(struct gs_features *fs, struct gs_feature_result *ret);

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "probe/features_internal.h"
+#include "probe/host_features_internal.h"
 
 /* linux/prctl.h of 5.17; Debian 12 has it, older build machines may not. */
 #ifndef PR_SET_VMA

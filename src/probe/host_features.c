@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * The table of features: what each is called, what its absence costs and how to get it. The attempts
- * are in features_host.c (privileges, settings, reading memory) and features_bpf.c (BPF, perf).
+ * are in host_features_local.c (privileges, settings, reading memory) and host_features_bpf.c (BPF, perf).
  */
-#include "probe/features.h"
+#include "probe/host_features.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "probe/features_internal.h"
+#include "probe/host_features_internal.h"
 
 #define SETCAP(cap) "run as root, or `setcap cap_" cap "+ep $(command -v gosonde)`"
 
