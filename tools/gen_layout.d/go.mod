@@ -1,0 +1,3 @@
+module gosonde.example/layout
+
+go 1.19
