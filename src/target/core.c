@@ -223,7 +223,7 @@ static int check_head(struct gs_core *c, struct gs__elf_head *ret, struct gs_err
 /* Put the real number of program headers into @h. */
 static int resolve_phnum(const struct gs_core *c, struct gs__elf_head *h, struct gs_err *err)
 {
-	struct gs__elf_phdr first;
+	struct gs__peek_phdr first;
 	struct gs_cursor w;
 	uint32_t info;
 
@@ -232,7 +232,8 @@ static int resolve_phnum(const struct gs_core *c, struct gs__elf_head *h, struct
 		    gs_cursor_window(&c->file, h->shoff + SHDR_INFO, 4, &w, NULL) == 0 &&
 		    gs_cursor_u32(&w, &info, NULL) == 0)
 			h->phnum = info;
-		else if (gs__elf_phdr(&c->file, h, 0, &first, NULL) == 0 && first.offset > h->phoff)
+		else if (gs__peek_phdr(&c->file, h, 0, &first, NULL) == 0 &&
+			 first.offset > h->phoff)
 			h->phnum = (first.offset - h->phoff) / h->phentsize;
 	}
 	if (h->phnum > GS__CORE_MAX_SEGMENTS)
@@ -242,7 +243,7 @@ static int resolve_phnum(const struct gs_core *c, struct gs__elf_head *h, struct
 	return 0;
 }
 
-static void add_segment(struct gs_core *c, const struct gs__elf_phdr *ph)
+static void add_segment(struct gs_core *c, const struct gs__peek_phdr *ph)
 {
 	struct gs__core_segment *s = &c->segments[c->n_segments];
 	uint64_t want = ph->filesz < ph->memsz ? ph->filesz : ph->memsz, have = 0;
@@ -284,7 +285,7 @@ static void sort_segments(struct gs_core *c)
 }
 
 /* The part of a note segment that a cut core still has. */
-static struct gs_cursor note_window(const struct gs_core *c, const struct gs__elf_phdr *ph)
+static struct gs_cursor note_window(const struct gs_core *c, const struct gs__peek_phdr *ph)
 {
 	uint64_t off = ph->offset < c->size ? ph->offset : c->size;
 	uint64_t left = c->size - off;
@@ -300,10 +301,10 @@ static int read_phdrs(struct gs_core *c, const struct gs__elf_head *h, struct gs
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for %" PRIu64 " segments", c->name,
 			       h->phnum);
 	for (uint64_t i = 0; i < h->phnum; i++) {
-		struct gs__elf_phdr ph;
+		struct gs__peek_phdr ph;
 		int r = 0;
 
-		if (gs__elf_phdr(&c->file, h, i, &ph, err) < 0) {
+		if (gs__peek_phdr(&c->file, h, i, &ph, err) < 0) {
 			if (i == 0)
 				return -GS_E_BAD_DATA;
 			break; // cut inside of the table: use what there is

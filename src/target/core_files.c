@@ -63,8 +63,12 @@ static bool same_headers(const struct gs_cursor *a, const struct gs_cursor *b)
 	struct gs_cursor x, y;
 	uint64_t size;
 
-	if (gs__elf_head(a, &h, NULL) < 0 || gs__elf_head(b, &g, NULL) < 0)
-		return false;
+	if (gs__elf_head(a, &h, NULL) < 0 || gs__elf_head(b, &g, NULL) < 0) {
+		// Data files are mapped too; then all bytes count.
+		size = gs_cursor_size(a) < gs_cursor_size(b) ? gs_cursor_size(a)
+							     : gs_cursor_size(b);
+		return memcmp(a->base, b->base, size) == 0;
+	}
 	if (h.is_64 != g.is_64 || h.type != g.type || h.machine != g.machine ||
 	    h.entry != g.entry || h.phoff != g.phoff || h.phnum != g.phnum ||
 	    h.phentsize != g.phentsize)

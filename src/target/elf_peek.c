@@ -62,8 +62,8 @@ int gs__elf_head(const struct gs_cursor *file, struct gs__elf_head *ret, struct 
 	return 0;
 }
 
-int gs__elf_phdr(const struct gs_cursor *file, const struct gs__elf_head *h, uint64_t i,
-		 struct gs__elf_phdr *ret, struct gs_err *err)
+int gs__peek_phdr(const struct gs_cursor *file, const struct gs__elf_head *h, uint64_t i,
+		  struct gs__peek_phdr *ret, struct gs_err *err)
 {
 	Elf64_Phdr ph;
 	uint64_t off;
@@ -79,7 +79,7 @@ int gs__elf_phdr(const struct gs_cursor *file, const struct gs__elf_head *h, uin
 	r = read_at(file, off, &ph, sizeof(ph), err);
 	if (r < 0)
 		return r;
-	*ret = (struct gs__elf_phdr){
+	*ret = (struct gs__peek_phdr){
 		.type = ph.p_type,
 		.flags = ph.p_flags,
 		.offset = ph.p_offset,
@@ -91,16 +91,16 @@ int gs__elf_phdr(const struct gs_cursor *file, const struct gs__elf_head *h, uin
 	return 0;
 }
 
-int gs__elf_phdr_vaddr(const struct gs_cursor *file, const struct gs__elf_head *h, uint64_t *ret,
-		       struct gs_err *err)
+int gs__peek_phdr_vaddr(const struct gs_cursor *file, const struct gs__elf_head *h, uint64_t *ret,
+			struct gs_err *err)
 {
 	int found = 1;
 
 	if (h->phnum == PN_XNUM)
 		return 1; // no linker makes an executable like that
 	for (uint64_t i = 0; i < h->phnum; i++) {
-		struct gs__elf_phdr ph;
-		int r = gs__elf_phdr(file, h, i, &ph, err);
+		struct gs__peek_phdr ph;
+		int r = gs__peek_phdr(file, h, i, &ph, err);
 
 		if (r < 0)
 			return r;
@@ -192,10 +192,10 @@ int gs__elf_build_id(const struct gs_cursor *file, struct gs__build_id *ret, str
 	if (!h.is_64 || h.phnum == PN_XNUM)
 		return 1;
 	for (uint64_t i = 0; i < h.phnum; i++) {
-		struct gs__elf_phdr ph;
+		struct gs__peek_phdr ph;
 		struct gs_cursor notes;
 
-		if (gs__elf_phdr(file, &h, i, &ph, NULL) < 0)
+		if (gs__peek_phdr(file, &h, i, &ph, NULL) < 0)
 			return 1; // cut here
 		if (ph.type != PT_NOTE ||
 		    gs_cursor_window(file, ph.offset, ph.filesz, &notes, NULL) < 0)

@@ -244,7 +244,7 @@ int gs__find_bias(struct gs_target *t, struct gs_err *err)
 		return gs_fail(err, -GS_E_BAD_DATA, 0, "%s: has no segment with file contents",
 			       gs_image_name(t->image));
 	if (gs__auxv_find(&t->auxv, AT_PHDR, &value) == 0 &&
-	    gs__elf_phdr_vaddr(&file, &head, &vaddr, NULL) == 0)
+	    gs__peek_phdr_vaddr(&file, &head, &vaddr, NULL) == 0)
 		candidate[n++] = value - vaddr;
 	if (gs__auxv_find(&t->auxv, AT_ENTRY, &value) == 0)
 		candidate[n++] = value - head.entry;
