@@ -134,7 +134,7 @@ int gs__elf_needed(struct gs_image *img, uint32_t i, const char **ret, struct gs
 static int count_by_hash(struct gs_image *img, gs_addr hash, uint64_t *ret, struct gs_err *err)
 {
 	struct gs_cursor c;
-	uint32_t nbucket, nchain;
+	uint32_t nbucket, nchain = 0;
 	int r = gs__image_range(img, hash, 8, &c, err);
 
 	if (r)
