@@ -6,8 +6,12 @@
  *
  * Each PT_LOAD is a mapping of the dead process: p_memsz bytes of memory, of which the first
  * p_filesz are in the core. What is not (untouched file mappings, the end of a cut core) is read
- * from the file that was mapped, if the mapping is not writable; see core_files.c. Pages of zeros are
+ * from the file that was mapped, if the mapping is not writable; see core_files.c. gdb's gcore has
+ * no PT_LOAD at all for file mappings that were never written to. Pages of zeros are
  * holes in the file and read as zeros.
+ *
+ * The kernel also leaves out anonymous mappings that were never written to; they cannot be told from
+ * those that the program asked to leave out (MADV_DONTDUMP), so they read as missing, not as zeros.
  *
  * With 65535 or more mappings e_phnum is PN_XNUM and section header 0, which the kernel puts at the
  * very end, has the number. If it is cut off, the number follows from where the notes begin, as they
@@ -31,7 +35,8 @@
 
 #define SHDR_INFO 44 /* Elf64_Shdr.sh_info */
 
-static const struct gs__core_segment *segment_at(const struct gs_core *c, gs_addr addr)
+/* The first segment that ends behind @addr: it contains @addr, or a gap comes before it. */
+static size_t segment_from(const struct gs_core *c, gs_addr addr)
 {
 	size_t lo = 0, hi = c->n_segments;
 
@@ -43,7 +48,24 @@ static const struct gs__core_segment *segment_at(const struct gs_core *c, gs_add
 		else
 			hi = mid;
 	}
-	return lo < c->n_segments && c->segments[lo].start <= addr ? &c->segments[lo] : NULL;
+	return lo;
+}
+
+static const struct gs__core_segment *segment_at(const struct gs_core *c, gs_addr addr)
+{
+	size_t i = segment_from(c, addr);
+
+	return i < c->n_segments && c->segments[i].start <= addr ? &c->segments[i] : NULL;
+}
+
+/* gdb leaves out segments of file mappings that were never written to; only NT_FILE has them. */
+static bool read_gap(struct gs_core *c, gs_addr addr, void *dst, size_t len, size_t *done)
+{
+	size_t i = segment_from(c, addr);
+
+	if (i < c->n_segments && len > c->segments[i].start - addr)
+		len = c->segments[i].start - addr;
+	return gs__core_backed(c, addr, dst, len, done);
 }
 
 /* Dumped bytes of one segment. */
@@ -90,8 +112,12 @@ static int read_piece(struct gs_core *c, struct gs_read *rd, const struct gs__co
 
 		if (!s || at < s->start || at >= s->end) {
 			s = segment_at(c, at);
-			if (!s)
+			if (!s && !read_gap(c, at, dst, rd->len - done, &n))
 				return -GS_E_FAULT;
+			if (!s) {
+				done += n;
+				continue;
+			}
 			*hint = s;
 		}
 		n = copy_dumped(c, s, at, dst, rd->len - done);
@@ -320,34 +346,62 @@ static int read_phdrs(struct gs_core *c, const struct gs__elf_head *h, struct gs
 	return 0;
 }
 
-/* The map: a segment per mapping, with the name that NT_FILE has for its start. */
+/* Segment @s; range @r is the first that ends behind its start. */
+static void add_segment_map(struct gs_core *c, const struct gs__core_segment *s, size_t r)
+{
+	struct gs_map *m = &c->base.maps.v[c->base.maps.n++];
+
+	*m = (struct gs_map){ .start = s->start,
+			      .end = s->end,
+			      .prot = (uint8_t)((s->flags & PF_R ? GS_IMAGE_READ : 0) |
+						(s->flags & PF_W ? GS_IMAGE_WRITE : 0) |
+						(s->flags & PF_X ? GS_IMAGE_EXEC : 0)),
+			      .path = "" };
+	if (r == c->n_ranges || c->ranges[r].start > s->start)
+		return;
+	m->path = c->files[c->ranges[r].file].path;
+	m->offset = c->ranges[r].offset + (s->start - c->ranges[r].start);
+}
+
+/* The part of a named range between two segments. Its rights are not known; readable it is. */
+static void add_gap_map(struct gs_core *c, const struct gs__core_range *r, gs_addr from, gs_addr to)
+{
+	c->base.maps.v[c->base.maps.n++] = (struct gs_map){ .start = from,
+							    .end = to,
+							    .offset = r->offset + (from - r->start),
+							    .prot = GS_IMAGE_READ,
+							    .path = c->files[r->file].path };
+}
+
+/* The map: all segments, and what NT_FILE has between them. A range is cut by every segment in it at
+ * most once, so there are at most twice as many parts as segments, plus the ranges. */
 static int build_maps(struct gs_core *c, struct gs_err *err)
 {
-	struct gs_map *v =
-		(struct gs_map *)gs_array_new(c->n_segments ? c->n_segments : 1, sizeof(*v));
-	size_t r = 0;
+	size_t max = c->n_segments * 2 + c->n_ranges + 1, s = 0, r = 0;
+	gs_addr at = 0; // everything below is in the map
 
-	if (!v)
+	c->base.maps.v = (struct gs_map *)gs_array_new(max, sizeof(c->base.maps.v[0]));
+	if (!c->base.maps.v)
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for its map", c->name);
-	for (size_t i = 0; i < c->n_segments; i++) {
-		const struct gs__core_segment *s = &c->segments[i];
-		struct gs_map *m = &v[i];
+	while (s < c->n_segments || r < c->n_ranges) {
+		const struct gs__core_range *range = &c->ranges[r];
+		gs_addr next = s < c->n_segments ? c->segments[s].start : UINT64_MAX, from;
 
-		*m = (struct gs_map){ .start = s->start,
-				      .end = s->end,
-				      .prot = (uint8_t)((s->flags & PF_R ? GS_IMAGE_READ : 0) |
-							(s->flags & PF_W ? GS_IMAGE_WRITE : 0) |
-							(s->flags & PF_X ? GS_IMAGE_EXEC : 0)),
-				      .path = "" };
-		while (r < c->n_ranges && c->ranges[r].end <= s->start)
+		if (r < c->n_ranges && range->end <= at) {
 			r++;
-		if (r == c->n_ranges || c->ranges[r].start > s->start)
 			continue;
-		m->path = c->files[c->ranges[r].file].path;
-		m->offset = c->ranges[r].offset + (s->start - c->ranges[r].start);
+		}
+		from = r < c->n_ranges && range->start > at ? range->start : at;
+		if (r < c->n_ranges && from < next) {
+			at = range->end < next ? range->end : next;
+			add_gap_map(c, range, from, at);
+			continue;
+		}
+		if (s == c->n_segments)
+			break; // only possible for a range up to the last address
+		add_segment_map(c, &c->segments[s], r);
+		at = c->segments[s++].end;
 	}
-	c->base.maps.v = v;
-	c->base.maps.n = c->n_segments;
 	return 0;
 }
 

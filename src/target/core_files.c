@@ -252,7 +252,7 @@ static int ranges_from_image(struct gs_core *c, const char *path, struct gs_err 
 		const struct gs_image_segment *s = gs_image_segment_at(img, i);
 		gs_addr start = s->addr + c->base.bias;
 
-		if (!s->file_size || start + s->file_size <= start)
+		if (!s->file_size || s->flags & GS_IMAGE_WRITE || start + s->file_size <= start)
 			continue;
 		c->ranges[c->n_ranges++] = (struct gs__core_range){ .start = start,
 								    .end = start + s->file_size,
