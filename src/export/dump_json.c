@@ -94,6 +94,7 @@ static void frame(struct json_writer *t, struct gs_json *j, const struct gs_fram
 	gs_json_hex(j, f->pc);
 	flag(j, "inlined", f->flags & GS_FRAME_INLINED);
 	flag(j, "hidden", f->flags & GS_FRAME_HIDDEN);
+	flag(j, "wrapper", f->flags & GS_FRAME_WRAPPER);
 	flag(j, "foreign", f->flags & GS_FRAME_FOREIGN);
 	flag(j, "kernel", f->flags & GS_FRAME_KERNEL);
 	if (args && !(f->flags & GS_FRAME_INLINED))

@@ -13,6 +13,8 @@ enum {
 		2, /* Go's own tracebacks leave it out by default (wrappers, runtime internals) */
 	GS_FRAME_KERNEL = 4,
 	GS_FRAME_FOREIGN = 8, /* not Go code: C, vDSO; function may be "" */
+	GS_FRAME_WRAPPER =
+		16, /* made by the compiler around another function: profiles leave it out */
 };
 
 /** One line of a stack, innermost first. Strings are raw (may be hostile) and borrowed. */

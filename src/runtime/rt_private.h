@@ -24,11 +24,6 @@ struct gs__module {
 	gs_addr lo, hi;
 };
 
-/* Private bits of gs_frame.flags, gone before a frame leaves this folder. */
-enum {
-	GS__FRAME_WRAPPER = 0x100,
-};
-
 /* Everything about one pc that walking and printing need. Lives in the arena. */
 struct gs__pc {
 	uint64_t key; /* pc << 1 | trap; 0 is an empty slot */

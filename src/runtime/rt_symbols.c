@@ -167,7 +167,7 @@ const struct gs_frame *gs__pc_frames(struct gs_rt *rt, const struct gs__pc *cp)
 					  .file = lines[i].file,
 					  .line = lines[i].line };
 		f[i].flags = (lines[i].inlined ? GS_FRAME_INLINED : 0u) |
-			     (lines[i].wrapper ? (uint32_t)GS__FRAME_WRAPPER : 0u) |
+			     (lines[i].wrapper ? GS_FRAME_WRAPPER : 0u) |
 			     (p->known ? 0u : (uint32_t)GS_FRAME_FOREIGN);
 	}
 	p->n_frames = (uint16_t)n;
@@ -193,7 +193,7 @@ const struct gs_frame *gs__creator(struct gs_rt *rt, gs_addr gopc)
 	*f = all[p->n_frames - 1];
 	f->file = all[0].file;
 	f->line = all[0].line;
-	f->flags = (f->flags & GS__FRAME_WRAPPER) || gs__runtime_internal(f->function, rt->minor)
+	f->flags = (f->flags & GS_FRAME_WRAPPER) || gs__runtime_internal(f->function, rt->minor)
 			   ? GS_FRAME_HIDDEN
 			   : 0;
 	p->creator = f;
@@ -221,7 +221,7 @@ static bool panics(const char *callee)
 /* runtime/traceback.go showfuncinfo. @first: no frame was shown before this one. */
 static bool hidden(const struct gs_frame *f, const char *callee, bool first, unsigned int minor)
 {
-	if ((f->flags & GS__FRAME_WRAPPER) && !panics(callee))
+	if ((f->flags & GS_FRAME_WRAPPER) && !panics(callee))
 		return true;
 	if (minor >= 25 && (strcmp(f->function, "runtime.runFinalizers") == 0 ||
 			    strcmp(f->function, "runtime.runCleanups") == 0))
@@ -239,8 +239,9 @@ static void mark_hidden(struct gs_frame *f, uint32_t n, unsigned int minor)
 	for (uint32_t i = 0; i < n; i++) {
 		bool hide = hidden(&f[i], callee, shown == 0, minor);
 
+		if (panics(callee))
+			f[i].flags &= ~(uint32_t)GS_FRAME_WRAPPER;
 		callee = f[i].function;
-		f[i].flags &= ~(uint32_t)GS__FRAME_WRAPPER;
 		if (hide)
 			f[i].flags |= GS_FRAME_HIDDEN;
 		else
