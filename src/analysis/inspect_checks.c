@@ -185,7 +185,7 @@ static void check_unwind(struct checks *c, const struct gs_inspect *f)
 	if (f->image->has_unwind)
 		say(c, "unwind_data", GS_VERDICT_OK, "has .pdata");
 	else
-		say(c, "unwind_data", GS_VERDICT_FAIL,
+		say(c, "unwind_data", GS_VERDICT_WARN,
 		    "no .pdata for %llu bytes of code: exceptions, debuggers and profilers cannot "
 		    "unwind on Windows",
 		    (unsigned long long)f->text_unwind_needed);
@@ -294,21 +294,24 @@ static void check_provenance(struct checks *c, const struct gs_inspect *f)
 		say(c, "trimpath", GS_VERDICT_OK, "no: file names are paths of the build machine");
 }
 
-/* DefaultGODEBUG follows from the go line of go.mod and from //go:debug lines; fips140 from GOFIPS140. */
-static bool sets_old_behaviour(const char *debug)
+/* How many behaviours of older releases are asked for. DefaultGODEBUG follows from the go line of go.mod
+ * and from //go:debug lines; fips140 in it comes from GOFIPS140 and is no old behaviour. */
+static unsigned int old_behaviours(const char *debug)
 {
+	unsigned int n = 0;
+
 	while (debug && *debug) {
-		if (strncmp(debug, "fips140=", 8) != 0)
-			return true;
+		n += strncmp(debug, "fips140=", 8) != 0;
 		debug = strchr(debug, ',');
 		debug = debug ? debug + 1 : NULL;
 	}
-	return false;
+	return n;
 }
 
 static void check_runtime_mode(struct checks *c, const struct gs_inspect *f)
 {
 	const char *debug = setting(f, "DefaultGODEBUG");
+	unsigned int n = old_behaviours(debug);
 
 	if (f->uses_cgo)
 		say(c, "cgo", GS_VERDICT_OK, "runtime/cgo is linked in");
@@ -316,8 +319,11 @@ static void check_runtime_mode(struct checks *c, const struct gs_inspect *f)
 		say(c, "cgo", GS_VERDICT_OK, "enabled, but nothing uses it");
 	else
 		say(c, "cgo", GS_VERDICT_OK, "not used");
-	if (sets_old_behaviour(debug))
-		say(c, "godebug", GS_VERDICT_WARN, "behaves like an older Go release: %s", debug);
+	if (n)
+		say(c, "godebug", GS_VERDICT_WARN,
+		    "not as its release behaves by default: %u %s, see "
+		    "DefaultGODEBUG",
+		    n, n == 1 ? "setting" : "settings");
 	else
 		say(c, "godebug", GS_VERDICT_OK, "defaults of its own release");
 }

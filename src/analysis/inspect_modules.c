@@ -13,6 +13,9 @@
 
 #include "base/escape.h"
 
+/* Two arguments: a blank and the version, or nothing. */
+#define BEFORE_VERSION(v) (v) && *(v) ? " " : "", (v) ? (v) : ""
+
 int gs_module_findings_init(struct gs_module_findings *f, struct gs_arena *arena,
 			    struct gs_err *err)
 {
@@ -206,9 +209,8 @@ static void check_vendored_replace(const struct gs_module_files *m,
 			     r->new_path);
 	} else if (!same(v->new_path, r->new_path) || !same(v->new_version, r->new_version)) {
 		find(f, GS_VERDICT_FAIL, r->old_path,
-		     "replaced by %s %s in go.mod, by %s %s in vendor/modules.txt", r->new_path,
-		     r->new_version ? r->new_version : "", v->new_path,
-		     v->new_version ? v->new_version : "");
+		     "replaced by %s%s%s in go.mod, by %s%s%s in vendor/modules.txt", r->new_path,
+		     BEFORE_VERSION(r->new_version), v->new_path, BEFORE_VERSION(v->new_version));
 	}
 }
 
@@ -282,8 +284,9 @@ static void check_binary_replace(const struct gs_module_files *m, const struct g
 	else if (r && (strcmp(r->new_path, d->replace->path) != 0 ||
 		       (r->new_version && strcmp(r->new_version, d->replace->version) != 0)))
 		find(f, GS_VERDICT_FAIL, d->path,
-		     "replaced by %s %s in go.mod, by %s %s in the binary", r->new_path,
-		     r->new_version ? r->new_version : "", d->replace->path, d->replace->version);
+		     "replaced by %s%s%s in go.mod, by %s%s%s in the binary", r->new_path,
+		     BEFORE_VERSION(r->new_version), d->replace->path,
+		     BEFORE_VERSION(d->replace->version));
 }
 
 /* Vendored builds and directories have no sum in the binary. */

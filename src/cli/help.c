@@ -220,8 +220,8 @@ void gs_help_command(struct gs_out *o, const struct gs_cmd *cmd)
 void gs_help_overview(struct gs_out *o)
 {
 	gs_out_str(o, "Usage: gosonde COMMAND [TARGET] [options]\n\n"
-		      "Looks into running Go programs from outside: no code change, no restart, "
-		      "no stop.\n\nCommands:\n");
+		      "Looks into running Go programs from outside. They need no change and no "
+		      "restart,\nand are not stopped.\n\nCommands:\n");
 	for (size_t i = 0; gs_commands[i]; i++) {
 		gs_out_printf(o, "  %-12s", gs_commands[i]->name);
 		gs__help_wrap(o, gs_commands[i]->summary, 14, 14);

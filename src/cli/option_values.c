@@ -168,7 +168,7 @@ static size_t distance(const char *a, size_t na, const char *b, size_t nb)
 const char *gs_nearest_word(const char *s, const char *const *words, size_t n)
 {
 	const char *best = NULL, *prefixed = NULL;
-	size_t len = strlen(s), best_distance = len / 3 + 2, prefixes = 0;
+	size_t len = strlen(s), best_distance = len / 3 + 1, prefixes = 0;
 
 	if (len == 0 || len > WORD_MAX)
 		return NULL;

@@ -48,13 +48,16 @@ static const char *code_name(int err_code)
 
 	if (err_code == -EINVAL)
 		return "usage";
+	if (err_code == -EBADMSG)
+		return "mismatch";
 	if (i >= 0 && i < (int)GS_ARRAY_SIZE(codes))
 		return codes[i].name;
 	name = strerrorname_np(-err_code);
 	return name ? name : "failed";
 }
 
-static void report_json(const char *text, int err_code)
+/* @return whether it could be written. */
+static bool report_json(const char *text, int err_code)
 {
 	GS_CLEANUP(gs_out_deinitp) struct gs_out o;
 	struct gs_json j;
@@ -71,8 +74,7 @@ static void report_json(const char *text, int err_code)
 	gs_json_close(&j);
 	gs_json_close(&j);
 	gs_out_char(&o, '\n');
-	/* The exit code tells of the failure even if this cannot be written. */
-	(void)(gs_out_flush(&o, "standard output", NULL) < 0);
+	return gs_out_flush(&o, "standard output", NULL) == 0;
 }
 
 int gs_report_error(const char *command, bool json, const struct gs_err *err, const char *doing)
@@ -84,10 +86,9 @@ int gs_report_error(const char *command, bool json, const struct gs_err *err, co
 	else
 		snprintf(raw, sizeof(raw), "%s", err->text[0] || !doing ? err->text : doing);
 	gs_escape_to(text, sizeof(text), raw, strlen(raw));
-	/* A closed pipe cannot take the object either. */
-	if (json && err->code != -EPIPE)
-		report_json(text, err->code);
-	if (!json || err->code == -EPIPE || (isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO)))
+	/* A full disk or a closed pipe does not take the object either. */
+	if (!json || !report_json(text, err->code) ||
+	    (isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO)))
 		fprintf(stderr, "gosonde%s%s: %s\n", command ? " " : "", command ? command : "",
 			text);
 	return gs_exit_code(err->code);
