@@ -260,6 +260,7 @@ static void label_text(const struct text_writer *t, const char *s, size_t n)
 		gs_out_bytes(t->w.out, s, n);
 }
 
+/* Inside of the brackets in Go 1.26, after them in later releases. */
 static void labels(const struct text_writer *t, const struct gs_goroutine *g)
 {
 	struct gs_out *out = t->w.out;
@@ -279,6 +280,7 @@ static void header(const struct text_writer *t, const struct gs_goroutine *g)
 {
 	struct gs_out *out = t->w.out;
 	int64_t minutes = g->wait_ns / (INT64_C(60) * 1000000000);
+	bool show_labels = g->n_labels && t->w.o.header_labels;
 
 	gs_out_str(out, "goroutine ");
 	gs_out_u64(out, g->id);
@@ -301,8 +303,10 @@ static void header(const struct text_writer *t, const struct gs_goroutine *g)
 			   gs__go_since(&t->w, 25) ? ", synctest bubble " : ", synctest group ");
 		gs_out_u64(out, g->bubble_id);
 	}
+	if (show_labels && t->w.go_minor == 26)
+		labels(t, g);
 	gs_out_char(out, ']');
-	if (g->n_labels && t->w.o.header_labels)
+	if (show_labels && t->w.go_minor != 26)
 		labels(t, g);
 	gs_out_str(out, ":\n");
 }

@@ -85,9 +85,9 @@ static void labels(void **state)
 		    "\"user name\": \"a \\\"b\\\"\\n\\x01\\u00e9\\xff\", "
 		    "goid: \"not a number\", route: again, empty: }:\n" WORKER);
 	expect_with(&o, "go1.26.10", SAMPLE_LABELS,
-		    "goroutine 23 [select] labels:{\"route\": \"/api/v1\", "
+		    "goroutine 23 [select labels:{\"route\": \"/api/v1\", "
 		    "\"user name\": \"a \\\"b\\\"\\n\\x01\\u00e9\\xff\", "
-		    "\"goid\": \"not a number\", \"route\": \"again\", \"empty\": \"\"}:\n" WORKER);
+		    "\"goid\": \"not a number\", \"route\": \"again\", \"empty\": \"\"}]:\n" WORKER);
 }
 
 static void hostile_names(void **state)
