@@ -22,9 +22,10 @@ struct gs_cursor {
 
 static inline struct gs_cursor gs_cursor_make(const void *bytes, uint64_t size, const char *what)
 {
-	const uint8_t *p = (const uint8_t *)bytes;
+	// Nothing is "" rather than NULL: adding 0 to NULL is undefined.
+	const uint8_t *p = bytes ? (const uint8_t *)bytes : (const uint8_t *)"";
 
-	return (struct gs_cursor){ .base = p, .pos = p, .end = p ? p + size : p, .what = what };
+	return (struct gs_cursor){ .base = p, .pos = p, .end = bytes ? p + size : p, .what = what };
 }
 
 static inline uint64_t gs_cursor_left(const struct gs_cursor *c)
