@@ -73,7 +73,7 @@ struct pprof_writer {
 	struct gs_out escaped;
 	struct gs__string_table strings;
 	struct gs__pair_table functions; /* (name, file) */
-	struct gs__pair_table locations; /* (pc, innermost function and line) */
+	struct gs__pair_table locations; /* (pc, number of lines and innermost line) */
 	z_stream z;
 	bool z_ready;
 	uint64_t labels_dropped;
@@ -140,10 +140,9 @@ static int function(struct pprof_writer *t, const struct gs_frame *f, uint64_t *
 		    struct gs_err *err)
 {
 	uint64_t name, file;
-	size_t n;
-	const char *display = gs__display_name(&t->w, f->function, &n);
 	struct gs_out *m;
-	int r = string_n(t, display, n, &name, err);
+	/* The symbol's own name, type arguments and all (runtime_FrameSymbolName). */
+	int r = string_n(t, f->function, strlen(f->function), &name, err);
 
 	if (r < 0)
 		return r;
@@ -162,30 +161,41 @@ static int function(struct pprof_writer *t, const struct gs_frame *f, uint64_t *
 	return 0;
 }
 
+/* The lines of a location: the calls inlined at one place, then the function itself. */
+static int lines(struct pprof_writer *t, const struct gs_frame *f, uint32_t n, uint64_t *ret,
+		 struct gs_err *err)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		int r = 0;
+
+		ret[i] = 0;
+		if (f[i].function[0])
+			r = function(t, &f[i], &ret[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* The location of @n frames of one pc, the last of which holds the others inlined. */
 static int location(struct pprof_writer *t, const struct gs_frame *f, uint32_t n, uint64_t *ret,
 		    struct gs_err *err)
 {
-	uint64_t functions[MAX_INLINED] = { 0 };
-	gs_addr pc = f[n - 1].pc;
+	const struct gs_frame *outer = &f[n - 1];
+	uint64_t functions[MAX_INLINED];
 	struct gs_out *m;
-	int r;
+	int r = gs__pair_number(&t->locations, outer->pc, (uint64_t)n << 32 | f[0].line, ret, err);
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (!f[i].function[0])
-			continue;
-		r = function(t, &f[i], &functions[i], err);
-		if (r < 0)
-			return r;
-	}
-	r = gs__pair_number(&t->locations, pc, functions[0] << 32 | f[0].line, ret, err);
 	if (r <= 0)
+		return r;
+	r = lines(t, f, n, functions, err);
+	if (r < 0)
 		return r;
 	m = message(t);
 	gs_proto_u64(m, LOCATION_ID, *ret);
-	if (!(f[n - 1].flags & (GS_FRAME_FOREIGN | GS_FRAME_KERNEL)))
+	if (!(outer->flags & (GS_FRAME_FOREIGN | GS_FRAME_KERNEL)))
 		gs_proto_u64(m, LOCATION_MAPPING, MAIN_MAPPING);
-	gs_proto_u64(m, LOCATION_ADDRESS, pc > f[n - 1].entry ? pc - 1 : pc);
+	gs_proto_u64(m, LOCATION_ADDRESS, outer->pc > outer->entry ? outer->pc - 1 : outer->pc);
 	for (uint32_t i = 0; i < n; i++) {
 		size_t mark;
 

@@ -166,7 +166,8 @@ def test_profile_stacks():
     # inlined calls share a location, innermost first; the wrapper is left out
     assert by_id[25] == [
         (0x4300a9, [('runtime.gopanic', '/usr/local/go/src/runtime/panic.go', 787)]),
-        (0x4900b6, [('main.Map[...].Each', '/src/map.go', 30), ('main.(*T[...]).walk[...].func1', '/src/map.go', 44)]),
+        (0x4900b6, [('main.Map[go.shape.int,go.shape.[]string].Each', '/src/map.go', 30),
+                    ('main.(*T[go.shape.int_0]).walk[go.shape.string].func1', '/src/map.go', 44)]),
         (0x4901c3, [('main.run', '/src/main.go', 60)])]
     assert by_id[1] == []
     assert by_id[20][0][0] == 0x47a000  # at a function's entry nothing was called yet
@@ -198,8 +199,9 @@ def test_go_tool_pprof(go):
     assert 'Type: goroutine' in top and re.search(r'^ +1234 .* runtime\.gopark$', top, re.M), top
     assert re.search(r'of 1238 total', top), top
     traces = pprof(go, '-traces')
-    assert 'main.Map[...].Each\n             main.(*T[...]).walk[...].func1\n             main.run' in traces or \
-        'main.Map[...].Each (inline)\n             main.(*T[...]).walk[...].func1\n             main.run' in traces, traces
+    assert re.search(r'main\.Map\[go\.shape\.int,go\.shape\.\[\]string\]\.Each( \(inline\))?\n'
+                     r' +main\.\(\*T\[go\.shape\.int_0\]\)\.walk\[go\.shape\.string\]\.func1\n'
+                     r' +main\.run', traces), traces
 
 
 def main():
