@@ -14,7 +14,7 @@
  *	comment       what the dump is missing
  *
  * Like runtime/pprof: runtime frames are there (runtime.gopark innermost), compiler-made wrappers
- * and runtime.goexit are not. A goroutine whose stack was not read has a sample without locations,
+ * and runtime.goexit are not; functions have their symbol's whole name, type arguments included. A goroutine whose stack was not read has a sample without locations,
  * which viewers count in the total.
  *
  * The messages of a protobuf may come in any order, so each location, function and string goes out

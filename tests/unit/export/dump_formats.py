@@ -163,7 +163,7 @@ def test_profile_stacks():
         (0x4390cd, [('runtime.gopark', '/usr/local/go/src/runtime/proc.go', 435)]),
         (0x40651b, [('runtime.chanrecv1', '/usr/local/go/src/runtime/chan.go', 506)]),
         (0x48103c, [('main.worker', '/src/main.go', 12)])]
-    # inlined calls share a location, innermost first; the wrapper is left out
+    # inlined calls share a location, innermost first; the wrapper is left out; names are whole symbols
     assert by_id[25] == [
         (0x4300a9, [('runtime.gopanic', '/usr/local/go/src/runtime/panic.go', 787)]),
         (0x4900b6, [('main.Map[go.shape.int,go.shape.[]string].Each', '/src/map.go', 30),

@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "dump_sample.h"
@@ -84,10 +85,11 @@ static void labels(void **state)
 		    "goroutine 23 [select] {route: /api/v1, "
 		    "\"user name\": \"a \\\"b\\\"\\n\\x01\\u00e9\\xff\", "
 		    "goid: \"not a number\", route: again, empty: }:\n" WORKER);
-	expect_with(&o, "go1.26.10", SAMPLE_LABELS,
-		    "goroutine 23 [select labels:{\"route\": \"/api/v1\", "
-		    "\"user name\": \"a \\\"b\\\"\\n\\x01\\u00e9\\xff\", "
-		    "\"goid\": \"not a number\", \"route\": \"again\", \"empty\": \"\"}]:\n" WORKER);
+	expect_with(
+		&o, "go1.26.10", SAMPLE_LABELS,
+		"goroutine 23 [select labels:{\"route\": \"/api/v1\", "
+		"\"user name\": \"a \\\"b\\\"\\n\\x01\\u00e9\\xff\", "
+		"\"goid\": \"not a number\", \"route\": \"again\", \"empty\": \"\"}]:\n" WORKER);
 }
 
 static void hostile_names(void **state)
@@ -194,6 +196,43 @@ static void colours(void **state)
 		    "\t\033[2m/src/main.go:30 +0x25\033[0m\n");
 }
 
+/* More text than the cache keeps, ids beyond its table: rendered again each time, and still right. */
+static void full_cache(void **state)
+{
+	enum { STACKS = 2500, NAME = 32768 };
+	GS_CLEANUP(gs_freep) char *name = malloc(NAME + 1);
+	GS_CLEANUP(gs_freep) struct gs_frame *frames = calloc(STACKS, sizeof(*frames));
+	const struct gs_incomplete_list none = { 0 };
+	struct gs_goroutine g = gs_sample[SAMPLE_RECEIVE];
+	struct gs_dump_writer *w;
+	struct gs_out out;
+	struct gs_err err;
+	size_t n = 0;
+
+	assert_true(name && frames);
+	memset(name, 'f', NAME);
+	name[NAME] = '\0';
+	gs_out_init_mem(&out);
+	gs_assert_ok(gs_dump_text.open(&w, &out, &plain, &gs_sample_process, &err), &err);
+	for (uint32_t i = 0; i < 2 * STACKS; i++) {
+		uint32_t k = i % STACKS;
+		struct gs_stack s = { .id = k % 10 ? k : UINT32_MAX - k,
+				      .n_frames = 1,
+				      .frames = &frames[k] };
+		char want[64];
+
+		frames[k] = (struct gs_frame){ .function = name, .file = "/f.go", .line = k + 1 };
+		g.stack = &s;
+		out.len = 0;
+		gs_assert_ok(gs_dump_text.goroutine(w, &g, &err), &err);
+		assert_true(n == 0 || out.len > NAME);
+		n = (size_t)snprintf(want, sizeof(want), "ff(...)\n\t/f.go:%u\ncreated by", k + 1);
+		assert_non_null(memmem(out.buf, out.len, want, n));
+	}
+	gs_assert_ok(gs_dump_text.close(w, &plain, &none, &err), &err);
+	gs_out_deinit(&out);
+}
+
 static void expect_group(unsigned int i, const char *want)
 {
 	struct gs_dump_options o = { .grouped = true };
@@ -236,6 +275,7 @@ int main(void)
 		cmocka_unit_test(before_parent_ids),
 		cmocka_unit_test(separated_by_empty_lines),
 		cmocka_unit_test(colours),
+		cmocka_unit_test(full_cache),
 		cmocka_unit_test(groups),
 	};
 
