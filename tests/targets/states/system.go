@@ -87,7 +87,9 @@ func startSockets() {
 		return client, server
 	}
 	silent, _ := connect()
-	_, flooded := connect()
+	sink, flooded := connect()
+	// A fixed size: the kernel would go on enlarging the buffer, and the writer would go on moving.
+	sink.(*net.TCPConn).SetReadBuffer(4096)
 	keep = append(keep, listener)
 
 	r := truth.Expect("tcp-accept", "IO wait")
