@@ -186,6 +186,9 @@ static int read_all(struct dump *d)
 		fprintf(stderr, "\r\033[K");
 	if (r < 0 || resumed < 0)
 		return r < 0 ? r : resumed;
+	gs_incomplete_add(&d->missing, "names_unmatched", gs_filter_gave_up(d->filter),
+			  "a regular expression took too long on these names; they count as not "
+			  "matching");
 	if (interrupted)
 		gs_incomplete_add(&d->missing, "interrupted", 1,
 				  "the rest was not read: interrupted by the user");
