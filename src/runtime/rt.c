@@ -50,6 +50,19 @@ static uint64_t word(const struct gs_rt *rt, const uint8_t *bytes, enum gs_go_fi
 	return gs_go_has(&rt->facts.layout, f) ? gs__u64(bytes + off(rt, f)) : 0;
 }
 
+/* The runtime's numbers (runtime2.go) have holes: 5 and 7 were states once. */
+static uint32_t state_of(uint32_t status)
+{
+	static const uint8_t states[] = {
+		[0] = GS_G_IDLE,      [1] = GS_G_RUNNABLE,    [2] = GS_G_RUNNING,
+		[3] = GS_G_SYSCALL,   [4] = GS_G_WAITING,     [5] = GS_G_STATE_COUNT,
+		[6] = GS_G_DEAD,      [7] = GS_G_STATE_COUNT, [8] = GS_G_COPYSTACK,
+		[9] = GS_G_PREEMPTED, [10] = GS_G_LEAKED,     [11] = GS_G_DEADEXTRA,
+	};
+
+	return status < sizeof(states) ? states[status] : GS_G_STATE_COUNT;
+}
+
 void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *b, struct gs__g *ret)
 {
 	uint32_t status = gs__u32(b + off(rt, GS_GO_G_ATOMICSTATUS));
@@ -72,7 +85,7 @@ void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *b, struct
 	ret->parent_goid = word(rt, b, GS_GO_G_PARENT_GOID);
 	ret->waitsince = (int64_t)word(rt, b, GS_GO_G_WAITSINCE);
 	ret->scan = status & 0x1000; /* _Gscan */
-	ret->status = status & 0xfff;
+	ret->status = state_of(status & 0xfff);
 	ret->waitreason = b[off(rt, GS_GO_G_WAITREASON)];
 	ret->tracking_seq = gs_go_has(&rt->facts.layout, GS_GO_G_TRACKING_SEQ)
 				    ? b[off(rt, GS_GO_G_TRACKING_SEQ)]
@@ -232,7 +245,7 @@ static bool pc_is_code(const struct gs_rt *rt, gs_addr pc)
 /* Does the decoded g look like one? */
 static bool g_plausible(const struct gs_rt *rt, const struct gs__g *g)
 {
-	if (g->status >= GS_G_STATE_COUNT || g->status == 5 || g->status == 7)
+	if (g->status >= GS_G_STATE_COUNT)
 		return false;
 	if (g->status == GS_G_DEAD || g->status == GS_G_DEADEXTRA || g->status == GS_G_IDLE)
 		return true;

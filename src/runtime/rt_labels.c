@@ -2,10 +2,10 @@
 /*
  * Profiler labels of goroutines (runtime/pprof.Do). g.labels points to
  *   Go 1.24 and later: a slice of {key string, value string} (internal/runtime/pprof/label.Set),
- *   up to Go 1.23:     a map[string]string (runtime.hmap; bmap of 8 slots: tophash[8], keys, values,
- *                      overflow).
- * Label sets never change once made. A whole batch of goroutines is decoded in three batched reads:
- * headers, arrays, strings.
+ *   up to Go 1.23:     a variable of type map[string]string (labelMap in runtime/pprof/label.go): a
+ *                      pointer to runtime.hmap; bmap of 8 slots: tophash[8], keys, values, overflow.
+ * Label sets never change once made. A whole batch of goroutines is decoded in three batched reads
+ * (four with maps): headers, arrays, strings.
  */
 #include "runtime/rt_private.h"
 
@@ -34,6 +34,24 @@ struct work {
 static bool is_map(const struct gs_rt *rt)
 {
 	return rt->minor < 24;
+}
+
+/* From g.labels to the map itself. What cannot be read becomes 0: no labels. */
+static int follow_maps(struct work *w, const gs_addr *ptrs, gs_addr *ret, struct gs_err *err)
+{
+	size_t n = 0;
+	int r;
+
+	memset(ret, 0, w->n * sizeof(*ret));
+	for (size_t i = 0; i < w->n; i++)
+		if (ptrs[i])
+			w->reads[n++] = (struct gs_read){ ptrs[i], &ret[i], sizeof(ret[i]), 0 };
+	r = w->rt->mem->readv(w->rt->mem->ctx, w->reads, n, err);
+	n = 0;
+	for (size_t i = 0; r == 0 && i < w->n; i++)
+		if (ptrs[i] && w->reads[n++].result < 0)
+			ret[i] = 0;
+	return r;
 }
 
 static int read_heads(struct work *w, const gs_addr *ptrs, struct gs_err *err)
@@ -195,8 +213,9 @@ int gs__labels_read(struct gs_rt *rt, const gs_addr *ptrs, size_t n, struct gs_a
 {
 	struct work w = { .rt = rt, .arena = arena, .n = n };
 	const struct gs_go_layout *l = &rt->facts.layout;
+	gs_addr *maps;
 	bool any = false;
-	int r;
+	int r = 0;
 
 	for (size_t i = 0; i < n; i++)
 		any |= ptrs[i] != 0;
@@ -208,7 +227,15 @@ int gs__labels_read(struct gs_rt *rt, const gs_addr *ptrs, size_t n, struct gs_a
 	w.reads = gs_arena_array(arena, n, sizeof(*w.reads));
 	if (!w.set || !w.reads)
 		return gs_fail(err, -ENOMEM, 0, "no memory for profiler labels");
-	r = read_heads(&w, ptrs, err);
+	if (is_map(rt)) {
+		maps = gs_arena_array(arena, n, sizeof(*maps));
+		if (!maps)
+			return gs_fail(err, -ENOMEM, 0, "no memory for profiler labels");
+		r = follow_maps(&w, ptrs, maps, err);
+		ptrs = maps;
+	}
+	if (r == 0)
+		r = read_heads(&w, ptrs, err);
 	if (r == 0)
 		r = read_bodies(&w, err);
 	return r < 0 ? r : read_strings(&w, ret, err);

@@ -97,7 +97,7 @@ struct gs__g {
 	gs_addr gopc, startpc, labels, bubble;
 	uint64_t goid, parent_goid;
 	int64_t waitsince;
-	uint32_t status; /* scan bit removed */
+	uint32_t status; /* enum gs_goroutine_state; its count if unknown */
 	bool scan;
 	uint8_t waitreason, tracking_seq;
 };
