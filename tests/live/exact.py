@@ -76,7 +76,18 @@ def test_args(name, target):
     for i, g in target.roles().items():
         if g['role'] == 'tcp-write' and i in got and not got[i].same_frames(want[i]):
             got[i] = want[i]
+    if target.minor < 21:
+        for t in (*got.values(), *want.values()):
+            forget_liveness(t)
     compare_all(f'{name}: --args', got, want, target.roles(), target.ready['self'], args=True)
+
+
+def forget_liveness(trace):
+    """Up to Go 1.20 the runtime looks liveness up in the wrong place if something was inlined into the frame
+    (traceback.go: tracepc is that of the outermost inlined call by then). gosonde does as later releases."""
+    for above, frame in zip(trace.frames, trace.frames[1:]):
+        if above.offset is None:
+            frame.args = frame.args.replace('?', '')
 
 
 def test_system(name, path):

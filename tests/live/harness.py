@@ -229,7 +229,14 @@ class Target:
         return answer
 
     def stack(self, command='stack'):
-        return parse_traceback(self.command(command)['raw'].decode('utf-8', 'surrogateescape'))
+        return self.mark_cut(parse_traceback(self.command(command)['raw'].decode('utf-8', 'surrogateescape')))
+
+    def mark_cut(self, traces):
+        """Up to Go 1.20 a traceback ends after 100 frames, hidden ones counted in, without a word."""
+        for t in traces.values():
+            if self.minor < 21 and len(t.frames) >= 90 and t.elided is None:
+                t.elided = (len(t.frames), None)
+        return traces
 
     def errors(self):
         self.stderr.seek(0)
@@ -239,7 +246,7 @@ class Target:
         """Send a signal, wait for the end, and return the traceback that the runtime printed."""
         self.process.send_signal(number)
         self.process.wait(120)
-        return parse_traceback(self.errors(), repeated=True)
+        return self.mark_cut(parse_traceback(self.errors(), repeated=True))
 
     def roles(self):
         """What the program says of its goroutines, by id."""
