@@ -91,7 +91,7 @@ struct gs_build_section *gs_builder_add(struct gs_builder *b, const char *name, 
 					uint32_t flags);
 /** First address behind all loaded sections, rounded up to @align. */
 gs_addr gs_builder_free_addr(const struct gs_builder *b, uint64_t align);
-/** Index of the loaded section that contains @addr, or -1. */
+/** Index of the loaded section that contains @addr, or ends there, or -1. */
 int gs_builder_section_of(const struct gs_builder *b, gs_addr addr);
 
 void gs_builder_write_elf(struct gs_builder *b);

@@ -209,8 +209,10 @@ static void print_module(struct gs_out *o, const char *word, const struct gs_go_
 		gs_out_printf(o, "\t%s\n", m->sum);
 	else
 		gs_out_char(o, '\n');
-	if (m->replace)
+	if (m->replace) {
 		print_module(o, "=>", m->replace);
+		gs_out_str(o, "\t\n"); // as BuildInfo.String does
+	}
 }
 
 static int cmd_buildinfo(struct file *f, struct gs_out *o, struct gs_err *err)

@@ -204,13 +204,17 @@ gs_addr gs_builder_free_addr(const struct gs_builder *b, uint64_t align)
 
 int gs_builder_section_of(const struct gs_builder *b, gs_addr addr)
 {
+	int at_end = -1;
+
 	for (size_t i = 0; i < b->n_sections; i++) {
 		const struct gs_build_section *s = &b->sections[i];
 
-		if (s->addr && addr >= s->addr && addr <= s->addr + s->size)
+		if (s->addr && addr >= s->addr && addr < s->addr + s->size)
 			return (int)i;
+		if (s->addr && addr == s->addr + s->size)
+			at_end = (int)i; // runtime.etext and the like belong to what they end
 	}
-	return -1;
+	return at_end;
 }
 
 void gs_builder_symbol(struct gs_builder *b, const char *name, gs_addr addr, uint64_t size,
