@@ -61,7 +61,7 @@ static void version_numbers(const char *s, unsigned long ret[4])
 		ret[i] = strtoul(s, &end, 10);
 		s = *end == '.' ? end + 1 : end;
 	}
-	ret[3] = strncmp(s, "rc", 2) != 0 && strncmp(s, "beta", 4) != 0;
+	ret[3] = strncmp(s, "beta", 4) == 0 ? 0 : strncmp(s, "rc", 2) == 0 ? 1 : 2;
 }
 
 int gs_go_version_compare(const char *a, const char *b)

@@ -47,8 +47,7 @@ struct decimal {
 	uint64_t whole, fraction, scale; /* whole + fraction / scale */
 };
 
-/* Digits beyond the tenth of the fraction are below any unit's nanosecond, except for hours, where
- * they are worth less than half a microsecond: they are read and dropped. */
+/* Digits beyond the 18th of the fraction are below any unit's nanosecond: they are read and dropped. */
 static const char *decimal_at(const char *s, struct decimal *ret)
 {
 	const char *start = s;
@@ -62,7 +61,7 @@ static const char *decimal_at(const char *s, struct decimal *ret)
 	}
 	if (*s == '.') {
 		for (s++; is_digit(*s); s++, any = true) {
-			if (ret->scale >= 10000000000)
+			if (ret->scale >= 1000000000000000000)
 				continue;
 			ret->fraction = ret->fraction * 10 + (uint64_t)(*s - '0');
 			ret->scale *= 10;
