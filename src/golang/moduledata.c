@@ -142,18 +142,29 @@ static bool fits(struct raw *raw, unsigned int minor, const struct gs_go_pclntab
 	return true;
 }
 
-/* The layout of @minor, else any. */
+/*
+ * The layout of @minor, else any: one that makes it a program's main module is preferred, as that one
+ * is nearly always meant, and 1.20 differs from 1.21 only behind the last address.
+ */
 static bool fits_any(struct raw *raw, unsigned int minor, const struct gs_go_pclntab_header *h,
 		     struct gs_go_moduledata *ret, const char **ret_doubt)
 {
+	struct gs_go_moduledata md;
 	const char *ignored;
+	bool found = false;
 
 	if (minor != 0 && fits(raw, minor, h, ret, ret_doubt))
 		return true;
-	for (unsigned int m = GS_GO_MINOR_LAST; m >= GS_GO_MINOR_FIRST; m--)
-		if (m != minor && fits(raw, m, h, ret, minor ? &ignored : ret_doubt))
-			return true;
-	return false;
+	for (unsigned int m = GS_GO_MINOR_LAST; m >= GS_GO_MINOR_FIRST; m--) {
+		if (m == minor || !fits(raw, m, h, &md, minor ? &ignored : ret_doubt))
+			continue;
+		if (!found || md.has_main)
+			*ret = md;
+		found = true;
+		if (md.has_main)
+			break;
+	}
+	return found;
 }
 
 /* ---- in a file ---- */
