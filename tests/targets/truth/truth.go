@@ -17,13 +17,15 @@
 // and then reads commands from stdin, one per line. Each answer is one JSON line. Where that line has a
 // key ending in _bytes named like the command, that many raw bytes follow it:
 //
-//	stack         {"stack_bytes":N}    runtime.Stack of all goroutines
-//	stack-system  {"stack_bytes":N}    the same as with GOTRACEBACK=system: runtime goroutines, PCs
-//	profile       {"profile_bytes":N}  the goroutine profile, gzip'd protobuf
-//	ids           {"ids_bytes":N}      the list of goroutines of the ready line, states read anew
-//	stats         {"goroutines":…}     counters of the runtime
-//	gc            {"gc":N}             runtime.GC(), which also sets the waitsince of parked goroutines
-//	exit          {"exit":true}
+//	stack    {"stack_bytes":N}    runtime.Stack of all goroutines
+//	profile  {"profile_bytes":N}  the goroutine profile, gzip'd protobuf
+//	ids      {"ids_bytes":N}      the list of goroutines of the ready line, states read anew
+//	stats    {"goroutines":…}     counters of the runtime
+//	gc       {"gc":N}             runtime.GC(), which also sets the waitsince of parked goroutines
+//	exit     {"exit":true}
+//
+// (runtime.Stack shows goroutines of the runtime itself never, whatever GOTRACEBACK says; the program crash prints
+// them when it dies.)
 //
 // An unknown command is answered {"error":"…"}; end of file ends the program with status 0.
 //
@@ -38,7 +40,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -223,6 +224,14 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// List returns what is known of the announced goroutines now, with states read anew.
+func List() []*Goroutine {
+	observe()
+	mu.Lock()
+	defer mu.Unlock()
+	return append([]*Goroutine{}, list...)
+}
+
 // Settle waits until two looks in a row find everything as expected.
 func Settle() {
 	deadline := time.Now().Add(60 * time.Second)
@@ -248,8 +257,9 @@ type Server struct {
 	// Commands answer with the keys of the JSON line; a []byte value follows the line raw, its key
 	// gets "_bytes" appended and holds the length. At most one []byte per answer.
 	Commands map[string]func() map[string]interface{}
-	// Exit is called before the program ends; its result is the exit status.
-	Exit func() int
+	// Exit is called before the program ends; it returns further keys for the answer to the command exit, and
+	// the exit status.
+	Exit func() (map[string]interface{}, int)
 	// NoSettle leaves out the wait for expected states.
 	NoSettle bool
 
@@ -278,16 +288,22 @@ func (s *Server) Serve() {
 			continue
 		}
 		if command == "exit" {
-			answer(out, map[string]interface{}{"exit": true})
-			break
+			keys, status := s.exit()
+			keys["exit"] = true
+			answer(out, keys)
+			os.Exit(status)
 		}
 		answer(out, s.run(command))
 	}
-	status := 0
-	if s.Exit != nil {
-		status = s.Exit()
-	}
+	_, status := s.exit()
 	os.Exit(status)
+}
+
+func (s *Server) exit() (map[string]interface{}, int) {
+	if s.Exit != nil {
+		return s.Exit()
+	}
+	return map[string]interface{}{}, 0
 }
 
 func (s *Server) goroutines() []*Goroutine {
@@ -303,12 +319,6 @@ func (s *Server) run(command string) map[string]interface{} {
 	switch command {
 	case "stack":
 		return map[string]interface{}{"stack": Stack()}
-	case "stack-system":
-		debug.SetTraceback("system")
-		stack := Stack()
-		// Cannot go below what GOTRACEBACK asked for, which is just what is wanted.
-		debug.SetTraceback("single")
-		return map[string]interface{}{"stack": stack}
 	case "profile":
 		var buf bytes.Buffer
 		if err := pprof.Lookup("goroutine").WriteTo(&buf, 0); err != nil {
