@@ -384,15 +384,15 @@ static int build_maps(struct gs_core *c, struct gs_err *err)
 	if (!c->base.maps.v)
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for its map", c->name);
 	while (s < c->n_segments || r < c->n_ranges) {
-		const struct gs__core_range *range = &c->ranges[r];
+		const struct gs__core_range *range = r < c->n_ranges ? &c->ranges[r] : NULL;
 		gs_addr next = s < c->n_segments ? c->segments[s].start : UINT64_MAX, from;
 
-		if (r < c->n_ranges && range->end <= at) {
+		if (range && range->end <= at) {
 			r++;
 			continue;
 		}
-		from = r < c->n_ranges && range->start > at ? range->start : at;
-		if (r < c->n_ranges && from < next) {
+		from = range && range->start > at ? range->start : at;
+		if (range && from < next) {
 			at = range->end < next ? range->end : next;
 			add_gap_map(c, range, from, at);
 			continue;

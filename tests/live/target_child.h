@@ -28,7 +28,7 @@ struct shared {
 	_Atomic int ready, go, result;
 	_Atomic uint64_t counters[64];
 	_Atomic uint64_t received, wrong;
-	_Atomic uint8_t seen[1 << 16]; /* how often each number arrived */
+	_Atomic uint8_t seen[1 << 20]; /* how often each number arrived */
 	_Atomic int64_t longest_gap_ns, now_ns;
 	char text[512];
 };

@@ -175,7 +175,7 @@ static void *send_signals(void *arg)
 		if (sigqueue(snd->pid, SIGRTMIN, v) == 0)
 			snd->sent++;
 		kill(snd->pid, SIGURG);
-		if (snd->sent % 16 == 0)
+		if (snd->sent % 256 == 0)
 			sleep_ms(1); // the queue is limited
 	}
 	return NULL;

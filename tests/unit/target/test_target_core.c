@@ -214,6 +214,7 @@ static struct gs_core_builder *core_of(const uint8_t exe[2 * PAGE], gs_addr base
 	gs_core_builder_auxv(b, AT_ENTRY, bias + base + PAGE);
 	gs_core_builder_file(b, bias + base, bias + base + PAGE, 0, path);
 	gs_core_builder_file(b, bias + base + PAGE, bias + base + 2 * PAGE, PAGE, path);
+	gs_core_builder_file(b, bias + base + 2 * PAGE, bias + base + 3 * PAGE, PAGE, path);
 	gs_core_builder_segment(b, bias + base, exe, PAGE, PAGE, PF_R);
 	gs_core_builder_segment(b, bias + base + PAGE, NULL, 0, PAGE, PF_R | PF_X);
 	gs_core_builder_segment(b, bias + base + 2 * PAGE, NULL, 0, PAGE, PF_R | PF_W);
