@@ -173,7 +173,7 @@ static void test_many_faults(void **state)
 	bad = time_reads(t, reads, N, address(3, 0));
 	for (size_t i = 0; i < N; i++)
 		assert_int_equal(reads[i].result, -GS_E_FAULT);
-	print_message("%.2f us per piece, %.2f us per fault\n", (double)good / N / 1e3,
+	print_message("# %.2f us per piece, %.2f us per fault\n", (double)good / N / 1e3,
 		      (double)bad / N / 1e3);
 	assert_true(bad < 6 * good); // measured: twice; 13 times with windows of fixed size
 	free(reads);
@@ -544,7 +544,7 @@ static void test_kernel_thread(void **state)
 
 	close(fd);
 	if (n <= 0 || strcmp(name, "kthreadd\n") != 0) {
-		print_message("skipped: PID 2 is not kthreadd here (PID namespace)\n");
+		print_message("# skipped: PID 2 is not kthreadd here (PID namespace)\n");
 		skip();
 	}
 	gs_assert_fails(-GS_E_UNSUPPORTED, "kernel thread", gs_target_open_pid(2, &t, &err), &err);
@@ -583,7 +583,7 @@ static void test_32_bit(void **state)
 	unlink(path);
 	sleep_ms(20);
 	if (waitpid(pid, &status, WNOHANG) == pid) {
-		print_message("skipped: this kernel runs no 32-bit programs (status %#x)\n",
+		print_message("# skipped: this kernel runs no 32-bit programs (status %#x)\n",
 			      (unsigned)status);
 		skip();
 	}
@@ -639,7 +639,7 @@ static void test_permission(void **state)
 	pid_t pid, other;
 
 	if (geteuid() != 0) {
-		print_message("skipped: needs root to become another user\n");
+		print_message("# skipped: needs root to become another user\n");
 		skip();
 	}
 	pid = spawn(idle_child, s);
@@ -700,12 +700,12 @@ static void test_time_namespace(void **state)
 	pid_t pid;
 
 	if (geteuid() != 0 || access("/proc/self/ns/time", F_OK) < 0 || gs_now_ns() < (int64_t)0) {
-		print_message("skipped: needs root and a kernel with time namespaces\n");
+		print_message("# skipped: needs root and a kernel with time namespaces\n");
 		skip();
 	}
 	pid = spawn(time_child, s);
 	if (pid < 0) {
-		print_message("skipped: no time namespace can be made here\n");
+		print_message("# skipped: no time namespace can be made here\n");
 		skip();
 	}
 	t = open_child(atomic_load(&s->result));
@@ -749,12 +749,12 @@ static void test_container(void **state)
 	pid_t pid;
 
 	if (geteuid() != 0) {
-		print_message("skipped: needs root to make namespaces\n");
+		print_message("# skipped: needs root to make namespaces\n");
 		skip();
 	}
 	pid = spawn(container_child, s);
 	if (pid < 0) {
-		print_message("skipped: no namespaces can be made here\n");
+		print_message("# skipped: no namespaces can be made here\n");
 		skip();
 	}
 	wait_for_exec(atomic_load(&s->result));
