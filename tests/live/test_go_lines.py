@@ -5,11 +5,15 @@
     test_go_lines.py GO_PRINT [RELEASE:VARIANT...]
 
 tests/fixtures/gosym_oracle prints, for each byte of its own code, what runtime.CallersFrames says;
-tests/lib/go_print has to print the same from the file. RELEASE is one of tools/go_toolchain, default
-`host`; the default variants are those below. Prints TAP.
+tests/lib/go_print has to print the same from the file. Stack depths have to be those of the DWARF frame
+tables, where there are some (readelf). RELEASE is one of tools/go_toolchain, default `host`; the
+default variants are those below. Prints TAP.
 """
+import bisect
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,6 +59,26 @@ def first_difference(want, got):
     return (f'more than the {n} lines wanted: {rest.rstrip()}' if rest else None), n
 
 
+def depth_difference(go_print, binary):
+    """Of the stack depths and .debug_frame: None or what differs, and the number of rows."""
+    pcs, depths = [], []
+    for line in subprocess.run([go_print, 'stack', binary], check=True, stdout=subprocess.PIPE,
+                               text=True, errors='surrogateescape').stdout.splitlines():
+        pc, depth, _ = line.split('\t')
+        pcs.append(int(pc, 16))
+        depths.append(int(depth))
+    frames = subprocess.run(['readelf', '--debug-dump=frames-interp', '-W', binary], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    rows = re.findall(r'^([0-9a-f]{16}) (rsp|sp)\+(\d+)\s', frames, re.M)
+    for pc, register, cfa in rows:
+        # On amd64 the return address lies between the two.
+        want = int(cfa) - (8 if register == 'rsp' else 0)
+        got = depths[bisect.bisect_right(pcs, int(pc, 16)) - 1]
+        if got != want:
+            return f'stack depth at {pc}: want {want}, got {got}', len(rows)
+    return None, len(rows)
+
+
 def main():
     go_print = os.path.abspath(sys.argv[1])
     cases = sys.argv[2:] or BY_DEFAULT
@@ -71,11 +95,17 @@ def main():
                 want = lines([binary], os.path.join(tmp, 'want'))
                 got = lines([go_print, 'lines', binary], os.path.join(tmp, 'got'))
                 difference, n = first_difference(want, got)
+                rows = 0
+                if variant == 'default' and shutil.which('readelf') and not difference:
+                    difference, rows = depth_difference(go_print, binary)
+                    if rows < 10000 and not difference:
+                        difference = f'only {rows} rows in .debug_frame'
             except subprocess.CalledProcessError as e:
-                difference, n = str(e), 0
+                difference, n, rows = str(e), 0, 0
         if n < 10000 and not difference:
-            difference = f'only {n} lines'
-        print(f'{"not " if difference else ""}ok {i} - {case}: {n} ranges', flush=True)
+            difference = f'only {n} ranges'
+        print(f'{"not " if difference else ""}ok {i} - {case}: {n} ranges, {rows} stack depths',
+              flush=True)
         if difference:
             print(f'# {difference}', flush=True)
             failed += 1
