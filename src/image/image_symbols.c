@@ -14,9 +14,8 @@
 #include "base/hash.h"
 #include "image/image_private.h"
 
-/* Measured on a table of 200,000 Go symbols (amd64, warm): one scan 1.0 ms, building the index
- * 14 ms. */
-#define SCANS_BEFORE_INDEX 8
+/* Measured on a table of 200,000 names (2-vCPU VM): a scan takes 1.4 ms, the index 6 ms and 4 MB. */
+#define SCANS_BEFORE_INDEX 4
 
 /* Larger tables are always scanned: the index would take more than 128 MB. */
 #define INDEX_MAX (1u << 22)
@@ -193,35 +192,63 @@ static int probe(const struct gs_image *img, const char *name, size_t n, uint64_
 	}
 }
 
-static int index_table(struct gs_image *img, unsigned int which, struct gs_err *err)
-{
-	const struct gs__symtab *t = &img->symtabs[which], *other;
-	uint64_t budget = name_budget(t);
-	struct gs_cursor at = t->records;
-	struct gs__symbol s, old;
+/* Names on their way into the index. Slots are scattered over some MB, so each is asked for a batch
+ * before it is needed; that halves the time. */
+#define BATCH 32
+struct pending {
+	uint64_t hash;
+	const char *name;
+	size_t len;
+	uint32_t record;
+};
 
-	for (uint32_t i = 0; gs_cursor_left(&at) > 0; i += s.step) {
+static int insert_batch(struct gs_image *img, const struct pending *p, unsigned int n,
+			struct gs_err *err)
+{
+	for (unsigned int i = 0; i < n; i++, p++) {
 		struct gs__symbol_slot *slot;
-		const char *name;
-		size_t n;
-		uint64_t h;
-		int r = next_symbol(img, t, &at, &s, err);
+		const struct gs__symtab *t;
+		struct gs__symbol old;
+		int r = probe(img, p->name, p->len, p->hash, &slot, &t, &old, err);
 
 		if (r < 0)
 			return r;
-		if (s.skip || symbol_name(t, &s, &name, &n, &budget) != 0)
+		if (r == 1) // else an earlier symbol has the name
+			*slot = (struct gs__symbol_slot){ .tag = (uint32_t)(p->hash >> 32),
+							  .record = p->record };
+	}
+	return 0;
+}
+
+static int index_table(struct gs_image *img, unsigned int which, struct gs_err *err)
+{
+	const struct gs__symtab *t = &img->symtabs[which];
+	uint64_t budget = name_budget(t);
+	struct gs_cursor at = t->records;
+	struct pending batch[BATCH];
+	unsigned int n = 0;
+	struct gs__symbol s;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && gs_cursor_left(&at) > 0; i += s.step) {
+		struct pending *p = &batch[n];
+
+		r = next_symbol(img, t, &at, &s, err);
+		if (r < 0)
+			return r;
+		if (s.skip || symbol_name(t, &s, &p->name, &p->len, &budget) != 0)
 			continue;
 		if (budget == 0)
 			return over_budget(img, err);
-		h = hash_name(name, n);
-		r = probe(img, name, n, h, &slot, &other, &old, err);
-		if (r < 0)
-			return r;
-		if (r == 1)
-			*slot = (struct gs__symbol_slot){ .tag = (uint32_t)(h >> 32),
-							  .record = (i + 1) | which << 31 };
+		p->hash = hash_name(p->name, p->len);
+		p->record = (i + 1) | which << 31;
+		__builtin_prefetch(&img->slots[(uint32_t)p->hash & img->slot_mask], 1);
+		if (++n == BATCH) {
+			r = insert_batch(img, batch, n, err);
+			n = 0;
+		}
 	}
-	return 0;
+	return r < 0 ? r : insert_batch(img, batch, n, err);
 }
 
 static int build_index(struct gs_image *img, struct gs_err *err)
