@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Where the runtime's globals lie.
+ *
+ * With a symbol table: one pass over it. Without (`-ldflags=-s`, strip): the function table of a Go
+ * binary cannot be stripped, so the functions of the runtime are known by name, and their code
+ * refers to the globals. The compiler has kept the order of those references remarkably stable: the
+ * anchor table below says "the 2nd data reference of runtime.stackpoolalloc is &mheap_", and has
+ * been measured over Go 1.19 to 1.27, amd64 and arm64, executables, PIE, static PIE, external
+ * linking, and builds without optimisation and inlining (where functions that normally vanish by
+ * inlining appear and hold the reference). tests/live/globals_matrix.py measures it again.
+ *
+ * A reference may point into a global, at a field; then the field's offset is subtracted.
+ *
+ * With live memory each candidate is proved (globals_check.c) and the next anchor is tried when it
+ * fails. Without, the first candidate inside writable data is taken and nothing is marked proved.
+ *
+ * Not covered: -buildmode=shared and -linkshared, whose code goes through a global offset table.
+ */
+#include "golang/globals.h"
+
+#include <string.h>
+
+#include "golang/disasm.h"
+#include "golang/globals_internal.h"
+
+struct anchor {
+	enum gs_go_global global;
+	unsigned int nth;  /* data reference of @function, from 1 */
+	int field;         /* the reference is to this field; -1: to the start */
+	unsigned int plus; /* … and so many bytes further */
+	const char *function;
+};
+
+/*
+ * In order of preference. Counts of builds are out of 64 (8 releases × {default, pie, noopt} for
+ * both CPUs, cgo and static PIE for amd64). What an anchor names wrongly elsewhere is refused by the
+ * checks. sched comes before allm, whose check uses it, and allglen before allgptr.
+ */
+static const struct anchor anchors[] = {
+	/* atomicAllG is inlined into forEachGRace, if anything is inlined: together 64. */
+	{ GS_GO_GLOBAL_ALLGLEN, 1, -1, 0, "runtime.atomicAllG" },
+	{ GS_GO_GLOBAL_ALLGLEN, 1, -1, 0, "runtime.forEachGRace" },
+	{ GS_GO_GLOBAL_ALLGPTR, 2, -1, 0, "runtime.atomicAllG" },
+	{ GS_GO_GLOBAL_ALLGPTR, 2, -1, 0, "runtime.forEachGRace" },
+	{ GS_GO_GLOBAL_ALLGS, 2, -1, 0, "runtime.forEachG" },  /* 64; the 1st is allglock */
+	{ GS_GO_GLOBAL_ALLP, 1, -1, 0, "runtime.preemptall" }, /* 64 each */
+	{ GS_GO_GLOBAL_ALLP, 1, -1, 0, "runtime.gcMarkTinyAllocs" },
+	{ GS_GO_GLOBAL_ALLP, 2, -1, 0, "runtime.timeSleepUntil" },
+	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LASTPOLL, 0, "runtime.wakeNetPoller" },     /* 64 */
+	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LOCK, 0, "runtime.sysmon" },                /* 64 */
+	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LOCK, 0, "runtime.mcommoninit" },           /* 64 */
+	{ GS_GO_GLOBAL_ALLM, 4, -1, 0, "runtime.mexit" },                                /* 63 */
+	{ GS_GO_GLOBAL_ALLM, 5, -1, 0, "runtime.mexit" },                                /* 1 */
+	{ GS_GO_GLOBAL_ALLM, 4, -1, 0, "runtime.mcommoninit" },                          /* 34 */
+	{ GS_GO_GLOBAL_ALLM, 6, -1, 0, "runtime.mcommoninit" },                          /* 18 */
+	{ GS_GO_GLOBAL_MHEAP, 2, -1, 0, "runtime.stackpoolalloc" },                      /* 64 */
+	{ GS_GO_GLOBAL_MHEAP, 1, GS_GO_MHEAP_ARENAS, 0, "runtime.findObject" },          /* 48 */
+	{ GS_GO_GLOBAL_MEMSTATS, 1, GS_GO_MSTATS_BUCKHASH_SYS, 0, "runtime.newBucket" }, /* 64 */
+	/* memstats.other_sys: buckhash_sys, gcMiscSys and other_sys follow each other; 64 */
+	{ GS_GO_GLOBAL_MEMSTATS, 5, GS_GO_MSTATS_BUCKHASH_SYS, 16, "runtime.getitab" },
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 2, -1, 0, "runtime.modulesinit" },     /* 64 */
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, -1, 0, "runtime.findfunc" },        /* 48 */
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, -1, 0, "runtime.findmoduledatap" }, /* 16: noopt */
+	{ GS_GO_GLOBAL_MODULES_SLICE, 1, -1, 0, "runtime.activeModules" },     /* 16: noopt */
+	{ GS_GO_GLOBAL_MODULES_SLICE, 2, -1, 0, "runtime.itabsinit" },         /* 48 */
+	/* The 1st is the text "unknown wait reason". 64 */
+	{ GS_GO_GLOBAL_WAIT_REASONS, 2, -1, 0, "runtime.waitReason.String" },
+};
+
+/* Dimension of the list of names looked up at once: at least the distinct names above. */
+enum { MAX_FUNCTIONS = 24, MAX_FUNCTION_BYTES = GS__GO_MAX_CODE };
+
+static const char *const names[GS_GO_GLOBAL_COUNT] = {
+	[GS_GO_GLOBAL_ALLGLEN] = "allglen",
+	[GS_GO_GLOBAL_ALLGPTR] = "allgptr",
+	[GS_GO_GLOBAL_ALLGS] = "allgs",
+	[GS_GO_GLOBAL_ALLP] = "allp",
+	[GS_GO_GLOBAL_ALLM] = "allm",
+	[GS_GO_GLOBAL_SCHED] = "sched",
+	[GS_GO_GLOBAL_MHEAP] = "mheap_",
+	[GS_GO_GLOBAL_MEMSTATS] = "memstats",
+	[GS_GO_GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
+	[GS_GO_GLOBAL_MODULES_SLICE] = "modulesSlice",
+	[GS_GO_GLOBAL_WAIT_REASONS] = "waitReasonStrings",
+};
+
+const char *gs_go_global_name(enum gs_go_global g)
+{
+	return (unsigned int)g < GS_GO_GLOBAL_COUNT ? names[g] : "?";
+}
+
+struct finder {
+	const struct gs_image *img;
+	const struct gs_go_pclntab *tab;
+	const struct gs_go_layout *layout;
+	const struct gs_memory *mem;
+	uint64_t bias;
+	struct gs_go_globals *ret;
+	struct gs_err *err;
+	unsigned int symbols_left;
+	const char *function[MAX_FUNCTIONS];
+	struct gs_go_func func[MAX_FUNCTIONS];
+	size_t n_functions;
+};
+
+/* Does the global still need a (better) address? */
+static bool wanted(const struct finder *f, enum gs_go_global g)
+{
+	return f->mem ? !f->ret->checked[g] : !f->ret->addr[g];
+}
+
+static void set(struct finder *f, enum gs_go_global g, gs_addr addr, enum gs_go_global_how how,
+		const char *anchor)
+{
+	f->ret->addr[g] = addr;
+	f->ret->how[g] = how;
+	f->ret->anchor[g] = anchor;
+}
+
+/*
+ * Believe @addr if live data proves it, or if there is no live data.
+ * @return 1 if it was taken, 0 if not, negative if the target is gone
+ */
+static int propose(struct finder *f, enum gs_go_global g, gs_addr addr, enum gs_go_global_how how,
+		   const char *anchor)
+{
+	uint32_t n = f->ret->n_wait_reasons;
+	int r = 1;
+
+	if (f->mem) {
+		r = gs__go_global_check(f->mem, f->layout, f->ret, g, addr, &n, f->err);
+		if (r <= 0)
+			return r;
+		f->ret->checked[g] = true;
+		f->ret->n_wait_reasons = n;
+	}
+	set(f, g, addr, how, anchor);
+	return r;
+}
+
+/* ---- symbols ---- */
+
+static int take_symbol(void *ctx, const struct gs_image_symbol *s)
+{
+	static const char prefix[] = "runtime.";
+	struct finder *f = ctx;
+	const char *name = s->name;
+
+	if (*name == '_') /* Mach-O */
+		name++;
+	/* Symbols are many and those of the runtime few. */
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return 0;
+	name += sizeof(prefix) - 1;
+	for (int g = 0; g < GS_GO_GLOBAL_COUNT; g++) {
+		if (f->ret->addr[g] || strcmp(name, names[g]) != 0)
+			continue;
+		set(f, (enum gs_go_global)g, s->addr + f->bias, GS_GO_HOW_SYMBOL, NULL);
+		if (g == GS_GO_GLOBAL_WAIT_REASONS)
+			f->ret->n_wait_reasons = s->size / 16 < 256 ? (uint32_t)(s->size / 16) : 0;
+		return --f->symbols_left == 0; /* 1 ends the pass */
+	}
+	return 0;
+}
+
+/* The order in which globals are proved: those that others' proofs use come first. */
+static const enum gs_go_global order[GS_GO_GLOBAL_COUNT] = {
+	GS_GO_GLOBAL_ALLGLEN,       GS_GO_GLOBAL_ALLGPTR,      GS_GO_GLOBAL_ALLGS,
+	GS_GO_GLOBAL_ALLP,          GS_GO_GLOBAL_SCHED,        GS_GO_GLOBAL_ALLM,
+	GS_GO_GLOBAL_MHEAP,         GS_GO_GLOBAL_MEMSTATS,     GS_GO_GLOBAL_FIRSTMODULEDATA,
+	GS_GO_GLOBAL_MODULES_SLICE, GS_GO_GLOBAL_WAIT_REASONS,
+};
+
+static int by_symbols(struct finder *f)
+{
+	int r;
+
+	if (!gs_image_info(f->img)->has_symtab)
+		return 0;
+	f->symbols_left = GS_GO_GLOBAL_COUNT;
+	r = gs_image_each_symbol(f->img, take_symbol, f, f->err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < GS_GO_GLOBAL_COUNT && f->mem; i++) {
+		enum gs_go_global g = order[i];
+
+		/* A symbol whose data looks wrong is kept, unproved: the layout may be to blame. */
+		if (!f->ret->addr[g])
+			continue;
+		r = propose(f, g, f->ret->addr[g], GS_GO_HOW_SYMBOL, NULL);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- code ---- */
+
+static int look_up_functions(struct finder *f)
+{
+	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++) {
+		size_t k = 0;
+
+		if (!wanted(f, anchors[i].global))
+			continue;
+		while (k < f->n_functions && strcmp(f->function[k], anchors[i].function) != 0)
+			k++;
+		if (k == f->n_functions && k < MAX_FUNCTIONS)
+			f->function[f->n_functions++] = anchors[i].function;
+	}
+	if (f->n_functions == 0)
+		return 0;
+	return gs_go_funcs_by_name(f->tab, f->function, f->n_functions, f->func, f->err);
+}
+
+/* Disassemble the anchor function @name. @return true if it is there and its code is in the file. */
+static bool disassemble(const struct finder *f, const char *name, struct gs__go_code *ret)
+{
+	const struct gs_go_func *func = NULL;
+	struct gs_cursor code, rest;
+	uint64_t size;
+
+	for (size_t k = 0; k < f->n_functions; k++)
+		if (strcmp(f->function[k], name) == 0)
+			func = &f->func[k];
+	if (!func || !func->entry || func->end <= func->entry ||
+	    gs_image_at(f->img, func->entry - f->bias, &rest, NULL) != 0)
+		return false;
+	size = func->end - func->entry;
+	if (size > MAX_FUNCTION_BYTES)
+		size = MAX_FUNCTION_BYTES;
+	if (size > gs_cursor_left(&rest))
+		size = gs_cursor_left(&rest);
+	if (gs_cursor_sub(&rest, size, &code, NULL) < 0)
+		return false;
+	if (gs_image_info(f->img)->arch == GS_ARCH_ARM64)
+		gs__go_disasm_arm64(&code, func->entry, ret);
+	else
+		gs__go_disasm_amd64(&code, func->entry, ret);
+	return true;
+}
+
+/* Globals lie in data that is, or before relocation was, writable. */
+static bool in_data(const struct finder *f, gs_addr addr)
+{
+	uint32_t n = gs_image_info(f->img)->n_segments;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gs_image_segment *s = gs_image_segment_at(f->img, i);
+
+		if ((s->flags & GS_IMAGE_WRITE) && addr - f->bias - s->addr < s->size)
+			return addr % 8 == 0;
+	}
+	return false;
+}
+
+/* Without live data, an address inside the scheduler cannot be the list of threads. */
+static bool in_sched(const struct finder *f, gs_addr addr)
+{
+	gs_addr sched = f->ret->addr[GS_GO_GLOBAL_SCHED];
+
+	return sched && gs_go_has(f->layout, GS_GO_SCHED_SIZE) &&
+	       addr - sched < (uint64_t)f->layout->offset[GS_GO_SCHED_SIZE];
+}
+
+/* The bound check of waitReason.String: the first compared constant that can be a count. */
+static void take_count(struct finder *f, const struct gs__go_code *code)
+{
+	for (uint32_t i = 0; i < code->n_compares && f->ret->n_wait_reasons == 0; i++)
+		if (code->compares[i] >= 8 && code->compares[i] < 256)
+			f->ret->n_wait_reasons = (uint32_t)code->compares[i];
+}
+
+static int try_anchor(struct finder *f, const struct anchor *a)
+{
+	struct gs__go_code code;
+	gs_addr addr;
+
+	if (!disassemble(f, a->function, &code) || code.n_refs < a->nth)
+		return 0;
+	addr = code.refs[a->nth - 1].target - a->plus;
+	if (a->field >= 0) {
+		if (!gs_go_has(f->layout, (enum gs_go_field)a->field))
+			return 0;
+		addr -= (uint64_t)f->layout->offset[a->field];
+	}
+	if (!in_data(f, addr) || (a->global == GS_GO_GLOBAL_ALLM && in_sched(f, addr)))
+		return 0;
+	if (a->global == GS_GO_GLOBAL_WAIT_REASONS)
+		take_count(f, &code);
+	return propose(f, a->global, addr, GS_GO_HOW_CODE, a->function);
+}
+
+static int by_code(struct finder *f)
+{
+	int r = look_up_functions(f);
+
+	if (r < 0)
+		return r;
+	for (size_t k = 0; k < GS_GO_GLOBAL_COUNT; k++) {
+		for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++) {
+			if (anchors[i].global != order[k] || !wanted(f, order[k]))
+				continue;
+			r = try_anchor(f, &anchors[i]);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* ---- scan ---- */
+
+/* The module description can also be found by what it contains. */
+static int by_scan(struct finder *f)
+{
+	const enum gs_go_global g = GS_GO_GLOBAL_FIRSTMODULEDATA;
+	struct gs_go_moduledata md;
+	struct gs_cursor bytes;
+	gs_addr addr;
+	int r;
+
+	if (!wanted(f, g))
+		return 0;
+	r = gs_go_pclntab_find(f->img, &bytes, &addr, f->err);
+	if (r == 0)
+		r = gs_go_moduledata_find(f->img, f->layout->minor, &bytes, addr, &md, f->err);
+	if (r != 0)
+		return 0; /* one global less; the caller was given a table, so the image is sound */
+	r = propose(f, g, md.addr + f->bias, GS_GO_HOW_SCAN, NULL);
+	return r < 0 ? r : 0;
+}
+
+/* Both or none: the length is proved by the array it is of. */
+static void drop_lone_length(struct gs_go_globals *g)
+{
+	if (g->checked[GS_GO_GLOBAL_ALLGPTR])
+		return;
+	g->checked[GS_GO_GLOBAL_ALLGLEN] = false;
+	if (g->how[GS_GO_GLOBAL_ALLGLEN] == GS_GO_HOW_CODE) {
+		g->addr[GS_GO_GLOBAL_ALLGLEN] = 0;
+		g->how[GS_GO_GLOBAL_ALLGLEN] = GS_GO_HOW_NONE;
+		g->anchor[GS_GO_GLOBAL_ALLGLEN] = NULL;
+	}
+}
+
+int gs_go_globals_find(const struct gs_image *img, const struct gs_go_pclntab *tab,
+		       const struct gs_go_layout *layout, const struct gs_memory *mem,
+		       uint64_t bias, struct gs_go_globals *ret, struct gs_err *err)
+{
+	struct gs_go_globals found = { 0 };
+	struct finder f = {
+		.img = img,
+		.tab = tab,
+		.layout = layout,
+		.mem = mem,
+		.bias = bias,
+		.ret = &found,
+		.err = err,
+	};
+	int r = by_symbols(&f);
+
+	if (r == 0)
+		r = by_code(&f);
+	if (r == 0)
+		r = by_scan(&f);
+	if (r < 0)
+		return r;
+	if (mem)
+		drop_lone_length(&found);
+	*ret = found;
+	return 0;
+}
