@@ -7,7 +7,8 @@
  *   both have a build id of one kind (GNU, Go)   the ids are equal
  *   else                                         ELF header (without what strip changes) and program
  *                                                headers are equal
- *   no header in the core                        the file is not younger than the core
+ *   no header in the core                        the file is not younger than the core; and of the
+ *                                                executable the auxiliary vector has to fit
  *
  * Paths come from the core and may name anything: they are looked at before they are opened, as
  * opening a device can do things.
@@ -267,6 +268,26 @@ static int ranges_from_image(struct gs_core *c, const char *path, struct gs_err 
 	return 0;
 }
 
+/* What the kernel told the program about its executable fits this one. All there is to go by when the
+ * core has no byte of it. */
+static bool fits_auxv(const struct gs_core *c, const struct gs_image *img)
+{
+	uint64_t phdr, entry, phnum, vaddr;
+	struct gs__elf_head h;
+	struct gs_cursor file;
+
+	if (gs__image_cursor(img, &file, NULL) < 0 || gs__elf_head(&file, &h, NULL) < 0)
+		return false;
+	if (gs__auxv_find(&c->base.auxv, AT_PHNUM, &phnum) == 0 && phnum != h.phnum)
+		return false;
+	if (gs__auxv_find(&c->base.auxv, AT_ENTRY, &entry))
+		return true;
+	if (h.type == ET_EXEC && entry != h.entry)
+		return false;
+	return gs__auxv_find(&c->base.auxv, AT_PHDR, &phdr) ||
+	       gs__peek_phdr_vaddr(&file, &h, &vaddr, NULL) || phdr - vaddr == entry - h.entry;
+}
+
 /* @fd is the right file: make it the target's executable. */
 static int take_executable(struct gs_core *c, int fd, const char *path, struct gs_err *err)
 {
@@ -281,6 +302,12 @@ static int take_executable(struct gs_core *c, int fd, const char *path, struct g
 		return gs_fail(
 			err, -GS_E_BAD_DATA, 0,
 			"%s: %s is for another CPU than the core. Give the right one with --exe",
+			c->name, path);
+	if (!fits_auxv(c, t->image))
+		return gs_fail(
+			err, -GS_E_BAD_DATA, 0,
+			"%s: %s is not the file that the core was made with: its entry point or "
+			"program headers lie elsewhere. Give the right one with --exe",
 			c->name, path);
 	if (c->exe_file == UINT32_MAX)
 		set_identity(c, path);

@@ -79,7 +79,7 @@ static int add_thread(struct gs_core *c, const struct gs_cursor *desc, struct gs
 	th = gs__threads_add(&c->base.threads);
 	if (!th)
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for its threads", c->name);
-	th->tid = (int32_t)tid;
+	th->tid = th->ns_tid = (int32_t)tid;
 	th->has_regs = read_regs(c->base.arch, desc, &th->regs);
 	return 0;
 }

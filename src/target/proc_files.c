@@ -140,6 +140,34 @@ int gs__list_tids(const struct gs_process_target *p, int32_t **ret, size_t *ret_
 	return 0;
 }
 
+/* Last number of the line "NSpid:\t4711\t7\n": the id in the innermost namespace (fs/proc/array.c). */
+static int32_t inner_tid(const struct gs_process_target *p, int32_t tid)
+{
+	GS_CLEANUP(gs_freep) char *text = NULL;
+	char name[48], *line, *end, *last;
+	size_t len;
+
+	snprintf(name, sizeof(name), "task/%d/status", tid);
+	if (gs__slurp(p->proc_fd, name, 1 << 20, &text, &len) < 0)
+		return tid;
+	line = strstr(text, "\nNSpid:");
+	end = line ? strchr(line + 1, '\n') : NULL;
+	if (!end)
+		return tid;
+	*end = '\0';
+	last = strrchr(line, '\t');
+	return last ? (int32_t)strtol(last + 1, NULL, 10) : tid;
+}
+
+bool gs__inner_pids(int proc_fd)
+{
+	char theirs[64], ours[64];
+	ssize_t n = readlinkat(proc_fd, "ns/pid", theirs, sizeof(theirs));
+	ssize_t m = readlink("/proc/self/ns/pid", ours, sizeof(ours));
+
+	return n > 0 && n == m && memcmp(theirs, ours, (size_t)n) != 0;
+}
+
 bool gs__read_thread(const struct gs_process_target *p, int32_t tid, struct gs_thread *ret)
 {
 	char name[48], text[1024];
@@ -158,6 +186,7 @@ bool gs__read_thread(const struct gs_process_target *p, int32_t tid, struct gs_t
 	if (gs__stat_parse(text, (size_t)n, &st) < 0)
 		return false;
 	ret->tid = tid;
+	ret->ns_tid = p->inner_pids ? inner_tid(p, tid) : tid;
 	ret->state = st.state;
 	memcpy(ret->name, st.name, sizeof(ret->name));
 	return true;

@@ -16,6 +16,7 @@ struct gs_process_target {
 	int proc_fd;     /* /proc/PID, O_PATH: stays with this process, not with its number */
 	int pid_fd;      /* -1 on kernels before 5.3 */
 	int mem_fd;      /* /proc/PID/mem: stays with the address space that was there at open */
+	bool inner_pids; /* lives in another PID namespace than we: its threads have other ids inside */
 	bool use_mem_fd; /* process_vm_readv is blocked (seccomp), read through mem_fd */
 	gs_addr probe;   /* an address for asking mem_fd whether its address space still lives */
 	_Atomic uint32_t unproven;   /* pieces read since that was last asked */
@@ -39,6 +40,9 @@ GS_CHECKED int gs__stat_parse(const char *text, size_t len, struct gs__stat *ret
  * @return 0, or a negative errno; -EFBIG beyond @max bytes
  */
 GS_CHECKED int gs__slurp(int dir_fd, const char *name, size_t max, char **ret, size_t *ret_len);
+
+/** Whether the process behind @proc_fd lives in another PID namespace than we do. */
+bool gs__inner_pids(int proc_fd);
 
 /** "PID 4711 (user app, uid 1001)" */
 void gs__describe_process(pid_t pid, char *dst, size_t size);

@@ -298,8 +298,13 @@ static void test_wrong_executable(void **state)
 	b = core_of(exe, 0x400000, 0, path);
 	gs_assert_fails(-GS_E_BAD_DATA, "headers differ", open_cut(b, 0, NULL, &t, &err), &err);
 
-	// Nothing of the file in the core: the date decides, or the user.
+	// Nothing of the file in the core: what the auxiliary vector says of it has to fit.
 	gs_core_builder_break(b, "phdr1.p_filesz", 0);
+	gs_assert_fails(-GS_E_BAD_DATA, "lie elsewhere", open_cut(b, 0, path, &t, &err), &err);
+
+	// Then the date decides, or the user.
+	other[24] ^= 0x10;
+	write_file(path, other, sizeof(other));
 	gs_assert_ok(open_cut(b, 0, path, &t, &err), &err);
 	t = gs_target_free(t);
 	{
