@@ -401,9 +401,10 @@ static void tell_reasons(const struct ps *s)
 	if (s->unreadable)
 		gs_note(&s->a->common,
 			"%" PRIu64
-			" processes of others could not be looked at. Run as root to see "
-			"them",
-			s->unreadable);
+			" %s not be looked at, Go or not: the kernel refuses to show %s%s",
+			s->unreadable, s->unreadable == 1 ? "process could" : "processes could",
+			s->unreadable == 1 ? "its executable" : "their executables",
+			geteuid() == 0 ? "" : ". Run as root to see processes of other users");
 }
 
 static int print(struct ps *s, struct gs_err *err)

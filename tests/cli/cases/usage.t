@@ -6,7 +6,9 @@ $ gosonde
 ! and are not stopped.
 !
 ! Commands:
+!   ps          List the Go processes of this machine
 !   inspect     Show what a Go binary says about itself, and whether it is a trap
+!   dump        Print every goroutine and its stack, now
 !   doctor      Tell what works on this machine and what to do about the rest
 !   help        Explain a command; print manual pages and shell completions
 !
