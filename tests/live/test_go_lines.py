@@ -28,6 +28,7 @@ VARIANTS = {
     'stripped+pie': (['-buildmode=pie', '-ldflags=-s -w'], {}),
     'noinline': (['-gcflags=all=-l'], {}),
     'external': (['-ldflags=-linkmode=external'], C),
+    'race': (['-race'], C),
     'external+pie': (['-buildmode=pie', '-ldflags=-linkmode=external -s -w'], C),
     'external+static-pie': (
         ['-buildmode=pie', '-ldflags=-linkmode=external -s -w "-extldflags=-static-pie"'], C),
