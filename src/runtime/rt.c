@@ -205,8 +205,9 @@ static void *copy_memory(struct gs_rt *rt, gs_addr at, uint64_t size, uint64_t l
 }
 
 /* Plugins: the chain behind firstmoduledata. Their files may be gone, so everything is copied. */
-static void open_plugins(struct gs_rt *rt, unsigned int minor)
+static void open_plugins(struct gs_rt *rt)
 {
+	unsigned int minor = rt->facts.build.release_known ? rt->facts.build.release.minor : 0;
 	gs_addr next = rt->module[0].md.next;
 
 	while (next && rt->n_modules < GS_RT_MAX_MODULES) {
@@ -427,12 +428,13 @@ static int open_all(struct gs_rt *rt, struct gs_err *err)
 	r = read_build(rt, err);
 	if (r == 0)
 		r = open_main_module(rt, err);
-	if (r == 0)
-		r = choose_layout(rt, err);
+	if (r < 0)
+		return r;
+	open_plugins(rt); /* before the layout, whose proof wants every goroutine's code known */
+	r = choose_layout(rt, err);
 	if (r < 0)
 		return r;
 	rt->minor = rt->facts.layout.minor;
-	open_plugins(rt, rt->minor);
 	describe_process(rt);
 	return load_wait_reasons(rt, err);
 }
