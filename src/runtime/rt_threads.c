@@ -115,7 +115,7 @@ static void translate_tids(struct gs_rt *rt)
 		return;
 	for (uint32_t i = 0; i < rt->ms.n; i++)
 		for (size_t k = 0; k < n; k++)
-			if (th[k].ns_tid == rt->ms.m[i].tid && th[k].tid != th[k].ns_tid) {
+			if (th[k].ns_tid > 0 && th[k].ns_tid == rt->ms.m[i].tid && th[k].tid != th[k].ns_tid) {
 				rt->ms.m[i].tid = th[k].tid;
 				break;
 			}

@@ -120,6 +120,7 @@ static int open_handles(struct gs_process_target *p, struct gs_err *err)
 	r = check_not_thread(p, err);
 	if (r < 0)
 		return r;
+	p->inner_pids = gs__inner_pids(p->proc_fd);
 	p->pid_fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 	if (p->pid_fd < 0 && errno == ESRCH)
 		return no_such(p->pid, err);
