@@ -80,7 +80,8 @@ const struct gs_target_identity *gs_target_identity(const struct gs_target *t);
 enum gs_arch gs_target_arch(const struct gs_target *t);
 /** The reader interface; valid as long as @t. Batches are coalesced by the caller, split at the
  *  kernel's IOV_MAX here; after a partial transfer the rest is retried piece by piece. For cores,
- *  read-only pages absent from the core are served from the executable and the libraries. */
+ *  read-only pages absent from the core are served from the executable and the libraries. Several
+ *  threads may read a live target at once, but not a core. */
 const struct gs_memory *gs_target_memory(const struct gs_target *t);
 /** The executable's image; borrowed. Never NULL for a process; NULL for a core without its exe. */
 const struct gs_image *gs_target_image(const struct gs_target *t);
