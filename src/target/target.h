@@ -47,8 +47,8 @@ struct gs_regs {
 };
 
 struct gs_thread {
-	int32_t tid;               /* as our PID namespace shows it */
-	int32_t ns_tid;            /* as the innermost namespace of the target does; equal if there is one */
+	int32_t tid;    /* as our PID namespace shows it */
+	int32_t ns_tid; /* as the innermost namespace of the target does; equal if there is one */
 	bool has_regs;
 	struct gs_regs regs;
 	char state; /* 'R', 'S', 'D', … of /proc; 0 unknown */

@@ -321,6 +321,7 @@ static void test_threads(void **state)
 	assert_int_equal(th[0].tid, pid);
 	for (size_t i = 1; i < n; i++) {
 		assert_false(th[i].has_regs);
+		assert_int_equal(th[i].ns_tid, th[i].tid);
 		assert_int_equal(th[i].state, 'S');
 		named += strncmp(th[i].name, "worker (", 8) == 0;
 	}
@@ -745,8 +746,10 @@ static void container_child(struct shared *sh)
 static void test_container(void **state)
 {
 	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
+	const struct gs_thread *th;
 	struct gs_err err;
 	pid_t pid;
+	size_t n;
 
 	if (geteuid() != 0) {
 		print_message("# skipped: needs root to make namespaces\n");
@@ -762,6 +765,10 @@ static void test_container(void **state)
 	assert_string_equal(gs_target_identity(t)->executable, "/mnt/inner");
 	assert_false(gs_target_identity(t)->exe_deleted);
 	assert_int_equal(access("/mnt/inner", F_OK), -1);
+	gs_assert_ok(gs_target_threads(t, &th, &n, &err), &err);
+	assert_int_equal(n, 1);
+	assert_int_equal(th[0].tid, atomic_load(&s->result));
+	assert_int_equal(th[0].ns_tid, 1); // the first process of its namespace
 	assert_non_null(gs_target_image(t));
 	gs_assert_ok(gs_target_alive(t, &err), &err);
 	kill(atomic_load(&s->result), SIGKILL);
