@@ -42,7 +42,7 @@ def damaged():
     for size in places:
         cut.write_bytes(data[:size])
         r = gosonde('dump', cut, timeout=60)
-        if r.code not in (OK, FAILED, TARGET, 4) or r.code != OK and not r.errors.startswith('gosonde: '):
+        if r.code not in (OK, FAILED, TARGET, 4) or r.code != OK and not r.errors.startswith('gosonde '):
             bad.append(f'the first {size} of {len(data)} bytes: {r}')
         partial += r.code == 4 and len(parse_traceback(r.text)) > 0
     tap.ok(not bad, f'{len(places)} truncated cores', *bad)

@@ -6,8 +6,8 @@ nobody chose. gosonde says so (exit code 3) or was done before; it never crashes
 import json
 import os
 import random
-import signal
 import subprocess
+import tempfile
 import time
 
 from harness import GOSONDE, INCOMPLETE, OK, TARGET, Target, gosonde, start, tap, target_path
@@ -32,52 +32,84 @@ def verdict(p, timeout=30):
     return p.returncode, out, err
 
 
-def dump_while(act, target, delay, *options):
-    p = start([GOSONDE, 'dump', target.pid, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(delay)
-    act()
-    return verdict(p)
+def begin_dump(target, *options):
+    """Into a file: a pipe that nobody empties would stop gosonde at its first 64 KB."""
+    out = tempfile.TemporaryFile()
+    return start([GOSONDE, 'dump', target.pid, *options], stdout=out, stderr=subprocess.PIPE), out
+
+
+def time_of_dump(name, *options):
+    with Target(target_path(name), *options) as probe:
+        return min(gosonde('dump', probe.pid).seconds for _ in range(3))
 
 
 def killed():
     counts, bad = {}, []
     random.seed(1)
-    with many() as probe:
-        full = gosonde('dump', probe.pid).seconds
+    span = 1.5 * time_of_dump('many', '-n', 20000, '-no-meter')
     for _ in range(ROUNDS):
-        target = many(20000)
-        code, out, err = dump_while(target.process.kill, target, random.uniform(0, full * 1.2))
+        target = many()
+        p, _out = begin_dump(target)
+        time.sleep(random.uniform(0, span))
+        target.process.kill()
+        code, out, err = verdict(p)
         target.process.wait()
         counts[code] = counts.get(code, 0) + 1
-        if code not in (OK, TARGET) or code == TARGET and not err.startswith(b'gosonde: '):
+        if code not in (OK, TARGET) or code == TARGET and not err.startswith(b'gosonde '):
             bad.append(f'{code}: {err[-300:]}')
     tap.ok(not bad, f'killed in the middle of {ROUNDS} dumps: exit codes {counts}', *bad)
 
 
 def execs():
-    """The same PID is another program from one moment to the next."""
+    """The same PID is another program from one moment to the next: never a mixture of the two."""
     counts, bad = {}, []
     random.seed(2)
+    span = 3 * time_of_dump('exec', '-after', '0', '-n', '5000')
+    for _ in range(ROUNDS):
+        target = Target(target_path('exec'), '-after', '0', '-n', '5000')
+        p, out = begin_dump(target, '--format', 'json')
+        time.sleep(random.uniform(0, span))
+        target.process.stdin.write(b'exec\n')
+        code, _, err = verdict(p)
+        target.process.kill()
+        target.process.wait()
+        if code in (OK, INCOMPLETE):
+            out.seek(0)
+            seen = len([g for g in json.load(out)['goroutines'] if 'main.main.func1' in str(g['frames'])])
+            # The first program has 5,000 parked ones, the second 10 when it has started them all.
+            code = 'first' if seen == 5000 else 'second' if seen <= 10 else f'a mixture: {seen}'
+        counts[code] = counts.get(code, 0) + 1
+        if code not in (TARGET, 'first', 'second'):
+            bad.append(f'{code}: {err[-300:]}')
+    tap.ok(not bad, f'exec in the middle of {ROUNDS} dumps: {counts}', *bad)
+
+
+def execs_something_else():
+    """It becomes a program that is not Go."""
+    counts, bad = {}, []
     for i in range(ROUNDS):
-        target = Target(target_path('short'), 'exec')
-        p = start([GOSONDE, 'dump', target.pid, '--format', 'json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(random.uniform(0, 0.03))
-        target.process.stdin.write(b'go\n')
+        target = Target(target_path('exec'), '-after', '0', '-n', '5000', '/bin/sleep', '60')
+        p, _out = begin_dump(target)
+        time.sleep(0.001 * i)
+        target.process.stdin.write(b'exec\n')
         code, out, err = verdict(p)
         target.process.kill()
         target.process.wait()
         counts[code] = counts.get(code, 0) + 1
-        if code not in (OK, TARGET):
+        if code not in (OK, INCOMPLETE, TARGET):
             bad.append(f'{code}: {err[-300:]}')
-    tap.ok(not bad, f'exec in the middle of {ROUNDS} dumps: exit codes {counts}', *bad)
+    tap.ok(not bad, f'exec of sleep in the middle of {ROUNDS} dumps: exit codes {counts}', *bad)
 
 
 def short_lives():
-    """Processes that live for some milliseconds, one after the other, dumped as fast as they come."""
+    """Processes that live for some milliseconds, dumped from before they are ready until they are gone."""
     counts, bad = {}, []
     path = target_path('short')
-    for _ in range(3 * ROUNDS):
-        p = start([path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    random.seed(3)
+    for _ in range(2 * ROUNDS):
+        p = start([path, '-after', '15ms', '-n', '3000'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                  stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.03))
         g = start([GOSONDE, 'dump', p.pid, '--format', 'json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         code, out, err = verdict(g)
         p.kill()
@@ -87,7 +119,7 @@ def short_lives():
             bad.append(f'{code}: {err[-300:]}')
         elif code != TARGET:
             json.loads(out)
-    tap.ok(not bad, f'{3 * ROUNDS} short lives: exit codes {counts}', *bad)
+    tap.ok(not bad, f'{2 * ROUNDS} short lives: exit codes {counts}', *bad)
 
 
 def stop_survives_kill():
@@ -103,4 +135,4 @@ def stop_survives_kill():
         tap.ok('TracerPid:\t0' in status, 'nothing stays attached')
 
 
-tap.run(killed, execs, short_lives, stop_survives_kill)
+tap.run(killed, execs, execs_something_else, short_lives, stop_survives_kill)

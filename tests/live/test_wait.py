@@ -4,6 +4,7 @@
 runtime counts them, to the minute in the header that the runtime itself prints. Takes 65 seconds, nearly
 all of it asleep.
 """
+import socket
 import time
 
 from harness import Target, gosonde, parse_traceback, tap, target_path
@@ -46,15 +47,16 @@ def waits():
 
 
 def unknown():
-    with Target(target_path('states'), '-nogc', env={'GOGC': 'off'}) as target:
-        # The finalizer role needs collections, which happen before most goroutines block.
-        never = [i for i in blocked(target) if target.stack()[i].minutes == 0]
-        seen = goroutines(target)
-        fresh = [i for i in never if seen[i]['wait_seconds'] is None]
-        stamped = [i for i in never if seen[i]['wait_seconds'] is not None]
-        tap.note(f'{len(fresh)} unknown, {len(stamped)} stamped by the collections of the start')
-        tap.ok(not set(goroutines(target, '--waiting-longer', '1ns')) & set(fresh),
-               'unknown waits are not selected by --waiting-longer')
+    """A goroutine that blocked after the last collection: its connection is open and says nothing."""
+    with Target(target_path('many'), '-n', '10', '-no-meter', '-http', '127.0.0.1:0', env={'GOGC': 'off'}) as target:
+        host, port = target.ready['http'].removeprefix('http://').split(':')
+        with socket.create_connection((host, int(port))):
+            time.sleep(0.2)
+            seen = goroutines(target, '--function', r'^net/http\.\(\*conn\)\.serve')
+            tap.ok(len(seen) == 1 and all(g['wait_seconds'] is None and g['wait_reason'] == 'IO wait'
+                                          for g in seen.values()), 'before a collection its wait is unknown', seen)
+            tap.ok(not set(goroutines(target, '--waiting-longer', '1ns')) & set(seen),
+                   'unknown waits are not selected by --waiting-longer')
 
 
 tap.run(unknown, waits)

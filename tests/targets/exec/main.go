@@ -1,5 +1,6 @@
 // Exec is the truth for targets that become another program under the same PID: -after the ready line it
-// executes the program given as arguments (default: itself, once more, with -after 0, which means never).
+// executes the program given as arguments (default: itself, once more, with -after 0, which means never). The
+// command exec does it at once; the next line of output is that of the new program.
 package main
 
 import (
@@ -20,17 +21,26 @@ func main() {
 	for i := 0; i < *n; i++ {
 		go func() { <-quiet }()
 	}
-	if *after > 0 {
-		args := flag.Args()
-		if len(args) == 0 {
-			args = []string{"/proc/self/exe", "-after", "0", "-n", "10"}
-		}
-		time.AfterFunc(*after, func() {
-			err := syscall.Exec(args[0], args, os.Environ())
-			fmt.Fprintln(os.Stderr, args[0], err)
-			os.Exit(1)
-		})
+	args := flag.Args()
+	if len(args) == 0 {
+		args = []string{"/proc/self/exe", "-after", "0", "-n", "10"}
 	}
-	server := truth.Server{Ready: map[string]interface{}{"n": *n}}
+	execute := func() {
+		err := syscall.Exec(args[0], args, os.Environ())
+		fmt.Fprintln(os.Stderr, args[0], err)
+		os.Exit(1)
+	}
+	if *after > 0 {
+		time.AfterFunc(*after, execute)
+	}
+	server := truth.Server{
+		Ready: map[string]interface{}{"n": *n},
+		Commands: map[string]func() map[string]interface{}{
+			"exec": func() map[string]interface{} {
+				execute()
+				return nil
+			},
+		},
+	}
 	server.Serve()
 }
