@@ -43,25 +43,32 @@ $(BUILD)/build.ninja: meson_options.txt
 	@if [ -e $@ ]; then meson setup --reconfigure $(BUILD) $(meson_options); \
 	 else meson setup $(BUILD) $(meson_options); fi
 
+# The tests' Go is on PATH from here on, and Meson looks for it once more: it decides which tests there are.
+with_go = PATH="$$(dirname "$$(tools/go_toolchain host)"):$$PATH"
+
+$(BUILD)/.test-ready: tools/install_deps
+	@tools/install_deps test
+	@if [ -e $(BUILD)/build.ninja ]; then $(with_go) meson setup --reconfigure $(BUILD) $(meson_options); \
+	 else $(with_go) meson setup $(BUILD) $(meson_options); fi
+	@touch $@
+
 demo: all
 	@tools/demo $(BUILD)
 
-test: $(BUILD)/build.ninja
-	@tools/install_deps test
+test: $(BUILD)/.test-ready
 	@ninja -C $(BUILD) --quiet
-	@$(PYTHON) tools/run_tests -C $(BUILD) --no-suite all
+	@$(with_go) $(PYTHON) tools/run_tests -C $(BUILD) --no-suite all
 
-test-all: $(BUILD)/build.ninja
-	@tools/install_deps test
+test-all: $(BUILD)/.test-ready
 	@ninja -C $(BUILD) --quiet
-	@$(PYTHON) tools/run_tests -C $(BUILD)
+	@$(with_go) $(PYTHON) tools/run_tests -C $(BUILD)
 
 test-sanitize:
 	@tools/install_deps test
-	@[ -e $(BUILD)-sanitize/build.ninja ] || meson setup $(BUILD)-sanitize --werror \
+	@[ -e $(BUILD)-sanitize/build.ninja ] || $(with_go) meson setup $(BUILD)-sanitize --werror \
 		-Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(BUILD)-sanitize --quiet
-	@$(PYTHON) tools/run_tests -C $(BUILD)-sanitize --no-suite live --no-suite all
+	@$(with_go) $(PYTHON) tools/run_tests -C $(BUILD)-sanitize --no-suite live --no-suite all
 
 fuzz:
 	@tools/install_deps test
