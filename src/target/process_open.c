@@ -24,6 +24,7 @@
 
 #include "target/process_private.h"
 
+#define MAX_START_MS 100
 #define PF_KTHREAD 0x00200000u /* linux/sched.h, shown in /proc/PID/stat */
 
 static int no_such(pid_t pid, struct gs_err *err)
@@ -128,22 +129,40 @@ static int open_handles(struct gs_process_target *p, struct gs_err *err)
 	return check_stat(p, err);
 }
 
+/*
+ * A program that is just being started has an address space and an executable before it has mappings
+ * and, last, an auxiliary vector (fs/binfmt_elf.c, load_elf_binary): wait for that.
+ */
+static int read_auxv(struct gs_process_target *p, struct gs_err *err)
+{
+	uint64_t entry;
+
+	for (int ms = 0;; ms++) {
+		GS_CLEANUP(gs_freep) char *auxv = NULL;
+		size_t len;
+		int r = gs__slurp(p->proc_fd, "auxv", 1 << 16, &auxv, &len);
+
+		if (r < 0)
+			return gs__process_cannot_open(p, "read the memory of", -r, err);
+		gs__auxv_parse(auxv, len, &p->base.auxv);
+		if (gs__auxv_find(&p->base.auxv, AT_ENTRY, &entry) == 0 || ms == MAX_START_MS)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
 static int open_memory(struct gs_process_target *p, struct gs_err *err)
 {
-	GS_CLEANUP(gs_freep) char *auxv = NULL;
 	struct gs_read one;
 	uint8_t byte;
-	size_t len;
 	int r;
 
 	p->mem_fd = openat(p->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
 	if (p->mem_fd < 0)
 		return gs__process_cannot_open(p, "read the memory of", errno, err);
-	r = gs__slurp(p->proc_fd, "auxv", 1 << 16, &auxv, &len);
-	if (r < 0)
-		return gs__process_cannot_open(p, "read the memory of", -r, err);
-	gs__auxv_parse(auxv, len, &p->base.auxv);
-	r = gs_target_refresh_maps(&p->base, err);
+	r = read_auxv(p, err);
+	if (r == 0)
+		r = gs_target_refresh_maps(&p->base, err);
 	if (r < 0)
 		return r;
 	if (p->base.maps.n)

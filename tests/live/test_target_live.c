@@ -138,7 +138,15 @@ static void test_reads(void **state)
 	end_child(pid);
 }
 
-/* Time for @n pieces at @addr and its neighbours; the best of three. */
+static int64_t own_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* CPU time for @n pieces at @addr and its neighbours; the best of five, as others compute too. */
 static int64_t time_reads(struct gs_target *t, struct gs_read *reads, size_t n, gs_addr addr)
 {
 	static uint8_t buf[8];
@@ -147,12 +155,12 @@ static int64_t time_reads(struct gs_target *t, struct gs_read *reads, size_t n, 
 
 	for (size_t i = 0; i < n; i++)
 		reads[i] = (struct gs_read){ .addr = addr + i % 256 * 8, .buf = buf, .len = 8 };
-	for (int i = 0; i < 3; i++) {
-		int64_t start = gs_now_ns(), took;
+	for (int i = 0; i < 5; i++) {
+		int64_t start = own_cpu_ns(), took;
 
 		gs_assert_ok(gs_target_memory(t)->readv(gs_target_memory(t)->ctx, reads, n, &err),
 			     &err);
-		took = gs_now_ns() - start;
+		took = own_cpu_ns() - start;
 		best = took < best ? took : best;
 	}
 	return best;
@@ -161,7 +169,7 @@ static int64_t time_reads(struct gs_target *t, struct gs_read *reads, size_t n, 
 /* Many bad pages in a row must not cost the import of a thousand entries each. */
 static void test_many_faults(void **state)
 {
-	enum { N = 20000 };
+	enum { N = 10000 };
 	pid_t pid = spawn(patterned_child, s);
 	GS_CLEANUP(gs_target_freep) struct gs_target *t = open_child(pid);
 	struct gs_read *reads = (struct gs_read *)calloc(N, sizeof(*reads));
@@ -175,7 +183,7 @@ static void test_many_faults(void **state)
 		assert_int_equal(reads[i].result, -GS_E_FAULT);
 	print_message("# %.2f us per piece, %.2f us per fault\n", (double)good / N / 1e3,
 		      (double)bad / N / 1e3);
-	assert_true(bad < 6 * good); // measured: twice; 13 times with windows of fixed size
+	assert_true(bad < 8 * good); // measured: twice; 13 times with windows of fixed size
 	free(reads);
 	end_child(pid);
 }
@@ -498,6 +506,36 @@ static pid_t run_program(const char *path)
 	return pid;
 }
 
+/* Opened at every moment of its start: it is there, or it changes, but it is never broken. */
+static void test_open_during_exec(void **state)
+{
+	size_t opened = 0, gone = 0;
+
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			execl("/proc/self/exe", "test", "--sleep", (char *)NULL);
+			_exit(111);
+		}
+		for (int k = 0; k < 10; k++) {
+			struct gs_target *t = NULL;
+			struct gs_err err;
+			int r = gs_target_open_pid(pid, &t, &err);
+
+			if (r < 0 && r != -GS_E_GONE)
+				fail_msg("%d: %s", r, err.text);
+			opened += r == 0;
+			gone += r < 0;
+			gs_target_free(t);
+		}
+		end_child(pid);
+	}
+	print_message("# %zu opened, %zu in between\n", opened, gone);
+	assert_true(opened > 100);
+}
+
 static void copy_self(const char *to)
 {
 	char cmd[4400], self[4096];
@@ -803,6 +841,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_exec_at_same_addresses),
+		cmocka_unit_test(test_open_during_exec),
 		cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_kernel_thread),
 		cmocka_unit_test(test_32_bit),
