@@ -7,6 +7,9 @@
  * read-only (or borrows bytes) and hands out cursors over it; nothing is copied. Only the headers,
  * section and segment tables are read at open, symbols on first use, so opening a 100 MB file costs
  * microseconds. All offsets and counts are checked; names are raw, escape them before printing.
+ *
+ * Of a universal Mach-O file one slice is the image, and file offsets are within it. PE segments are
+ * its sections. An image belongs to one thread at a time: const functions fill its lazy parts.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -123,11 +126,16 @@ GS_CHECKED int gs_image_at(const struct gs_image *img, gs_addr addr, struct gs_c
 GS_CHECKED int gs_image_word(const struct gs_image *img, gs_addr addr, uint64_t *ret,
 			     struct gs_err *err);
 
-/** Symbol by exact name (ELF .symtab then .dynsym; COFF; LC_SYMTAB). The first call indexes the
- *  table. @return 0; 1 if there is none. */
+/**
+ * First symbol of that exact name (ELF .symtab then .dynsym; COFF; LC_SYMTAB). Undefined symbols and
+ * those that name files or sections do not count. The first few calls scan the table, later ones use
+ * an index (200,000 symbols: 1.4 ms each, 6 ms once).
+ * @return 0; 1 if there is none.
+ */
 GS_CHECKED int gs_image_find_symbol(const struct gs_image *img, const char *name,
 				    struct gs_image_symbol *ret, struct gs_err *err);
-/** Call @fn for every symbol until it returns non-zero; @return that value or 0 or a failure. */
+/** Call @fn for every such symbol, in table order, until it returns non-zero; @return that value or 0
+ *  or a failure. Names live as long as the image. */
 GS_CHECKED int gs_image_each_symbol(const struct gs_image *img,
 				    int (*fn)(void *ctx, const struct gs_image_symbol *s),
 				    void *ctx, struct gs_err *err);

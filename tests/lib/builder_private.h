@@ -6,7 +6,7 @@
 #include "image_builder.h"
 
 struct gs_build_field {
-	char name[80];
+	char name[160];
 	size_t offset;
 	unsigned int width;
 };

@@ -201,6 +201,44 @@ static void test_dynamic(void **state)
 	gs_assert_result(1, gs_image_needed(img, 2, &lib, &err), &err);
 }
 
+static void check_os(const char *want, const char *owner, const char *field, uint64_t value)
+{
+	GS_CLEANUP(gs_builder_freep) struct gs_builder *b = small(GS_ARCH_AMD64);
+	GS_CLEANUP(gs_image_freep) struct gs_image *img = NULL;
+
+	if (owner)
+		gs_builder_note(b, owner, 1, "\0\0\0\0\3\0\0\0", 8);
+	gs_builder_break(b, field, value);
+	img = view(b);
+	if (want)
+		assert_string_equal(gs_image_info(img)->os, want);
+	else
+		assert_null(gs_image_info(img)->os);
+}
+
+/* The operating system from the header or a note; nothing where the file says nothing. */
+static void test_operating_system(void **state)
+{
+	(void)state; // no fixture
+	check_os("freebsd", NULL, "EI_OSABI", ELFOSABI_FREEBSD);
+	check_os("linux", NULL, "EI_OSABI", ELFOSABI_LINUX);
+	check_os("netbsd", "NetBSD", "EI_OSABI", 0);
+	check_os("linux", "GNU", "EI_OSABI", 0);
+	check_os(NULL, "Other", "EI_OSABI", 0);
+	check_os(NULL, NULL, "EI_OSABI", 0);
+}
+
+static void test_unwind(void **state)
+{
+	GS_CLEANUP(gs_builder_freep) struct gs_builder *b = small(GS_ARCH_AMD64);
+	GS_CLEANUP(gs_image_freep) struct gs_image *img = NULL;
+
+	(void)state; // no fixture
+	gs_builder_section(b, ".eh_frame", 0x406000, GS_IMAGE_READ, code, 16);
+	img = view(b);
+	assert_true(gs_image_info(img)->has_unwind);
+}
+
 /* Symbols from .symtab, .dynsym, and without section headers by either hash table. */
 static void test_symbols(void **state)
 {
@@ -388,12 +426,20 @@ static void test_go_images(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers),   cmocka_unit_test(test_bytes),
-		cmocka_unit_test(test_words),     cmocka_unit_test(test_relr),
-		cmocka_unit_test(test_notes),     cmocka_unit_test(test_dynamic),
-		cmocka_unit_test(test_symbols),   cmocka_unit_test(test_extended_numbering),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_headers_cut_off),
-		cmocka_unit_test(test_refused),   cmocka_unit_test(test_broken_tables),
+		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_relr),
+		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_dynamic),
+		cmocka_unit_test(test_operating_system),
+		cmocka_unit_test(test_unwind),
+		cmocka_unit_test(test_symbols),
+		cmocka_unit_test(test_extended_numbering),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_headers_cut_off),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_broken_tables),
 		cmocka_unit_test(test_go_images),
 	};
 
