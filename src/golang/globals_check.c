@@ -10,7 +10,7 @@
  *     allm                      linked list of m; m.g0.m leads back; as many as sched has counted
  *     sched                     counters within what they count
  *     mheap_                    allspans: pointers to spans that begin at a page
- *     memstats                  no collections if and only if there was no last one
+ *     memstats                  no collections if and only if there was no last one; sizes are sizes
  *     firstmoduledata, modulesSlice   the magic of the pclntab behind them
  *     waitReasonStrings         Go strings, the first one empty, "chan receive" among them
  */
@@ -342,18 +342,22 @@ static int check_mheap(const struct check *c)
 	return r <= 0 ? r : any;
 }
 
+/* The first spans and thread caches are made by mallocinit, so both counters stand from then on. */
 static int check_memstats(const struct check *c)
 {
-	uint64_t last = 0, cycles = 0, buckets = 0;
+	uint64_t last = 0, cycles = 0, spans = 0, caches = 0;
 	int r = field(c, c->addr, GS_GO_MSTATS_LAST_GC_NANOTIME, 8, &last);
 
 	if (r > 0)
 		r = field(c, c->addr, GS_GO_MSTATS_NUMGC, 4, &cycles);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_MSTATS_BUCKHASH_SYS, 8, &buckets);
+		r = field(c, c->addr, GS_GO_MSTATS_MSPAN_SYS, 8, &spans);
+	if (r > 0)
+		r = field(c, c->addr, GS_GO_MSTATS_MCACHE_SYS, 8, &caches);
 	if (r <= 0)
 		return r;
-	return (last == 0) == (cycles == 0) && last < 1ULL << 62 && buckets < 1ULL << 48;
+	return (last == 0) == (cycles == 0) && last < 1ULL << 62 && spans > 0 &&
+	       spans < 1ULL << 48 && caches > 0 && caches < 1ULL << 48;
 }
 
 static int check_moduledata(const struct check *c, gs_addr addr)
