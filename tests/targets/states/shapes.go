@@ -103,7 +103,7 @@ func startInlined() {
 		inlineAround(quiet)
 	}()
 
-	// The go statement stands in a function that is inlined into this one.
+	// A function with a go statement is never inlined itself, but the one that calls it is.
 	inlinedGoTwice(truth.Expect("started-by-inlined", "chan receive"))
 
 	// The goroutine's function itself is an inlinable one, called with arguments: the compiler makes a

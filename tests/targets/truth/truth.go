@@ -130,7 +130,9 @@ func (g *Goroutine) Here() {
 	id := ID()
 	mu.Lock()
 	g.ID, g.here = id, true
-	g.Since = time.Now().UnixNano()
+	if now := time.Now(); now.Year() > 2000 { // testing/synctest has a time of its own
+		g.Since = now.UnixNano()
+	}
 	mu.Unlock()
 }
 
