@@ -193,6 +193,7 @@ static void sort(struct ps *s)
 }
 
 #define COLUMNS 9
+#define COMMAND_MIN 16
 
 struct line {
 	char cell[COLUMNS - 1][64];
@@ -240,7 +241,21 @@ static void pad(struct gs_out *o, unsigned int n)
 		gs_out_char(o, ' ');
 }
 
-/* @return the columns written */
+/* What a narrow terminal does without, in this order, so that the command can be read. */
+static void hide_columns(unsigned int width[COLUMNS - 1], unsigned int screen)
+{
+	static const unsigned char expendable[] = { 6, 4, 5, 1 }; // UPTIME, THREADS, RSS, USER
+	unsigned int sum = COMMAND_MIN;
+
+	for (size_t c = 0; c < COLUMNS - 1; c++)
+		sum += width[c] + 2;
+	for (size_t i = 0; i < sizeof(expendable) && screen && sum > screen; i++) {
+		sum -= width[expendable[i]] + 2;
+		width[expendable[i]] = 0;
+	}
+}
+
+/* Columns of width 0 are hidden. @return the columns written */
 static unsigned int print_cells(struct gs_out *o, const char *const cell[COLUMNS - 1],
 				const unsigned int width[COLUMNS - 1])
 {
@@ -250,6 +265,8 @@ static unsigned int print_cells(struct gs_out *o, const char *const cell[COLUMNS
 		unsigned int w = gs_text_columns(cell[c], strlen(cell[c]));
 		unsigned int gap = width[c] > w ? width[c] - w : 0;
 
+		if (!width[c])
+			continue;
 		if (right[c])
 			pad(o, gap);
 		gs_text_cell(o, cell[c], strlen(cell[c]), 0);
@@ -298,6 +315,7 @@ static int print_text(struct gs_out *o, const struct ps *s, struct gs_err *err)
 			width[c] = w > width[c] ? w : width[c];
 		}
 	}
+	hide_columns(width, screen);
 	print_cells(o, titles, width);
 	gs_out_printf(o, "%s\n", titles[COLUMNS - 1]);
 	for (size_t i = 0; i < s->n; i++)

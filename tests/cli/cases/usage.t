@@ -9,6 +9,7 @@ $ gosonde
 !   ps          List the Go processes of this machine
 !   inspect     Show what a Go binary says about itself, and whether it is a trap
 !   dump        Print every goroutine and its stack, now
+!   top         Watch goroutines live, with the keys of htop
 !   doctor      Tell what works on this machine and what to do about the rest
 !   help        Explain a command; print manual pages and shell completions
 !
