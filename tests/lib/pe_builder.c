@@ -149,7 +149,8 @@ static void put_symbols(struct gs_builder *b, struct gs_build_buf *strings)
 		gs_buf_field(&b->out, 1, 2, "StorageClass:%zu", i);
 		gs_buf_field(&b->out, 1, i == 0 ? 1 : 0, "NumberOfAuxSymbols:%zu", i);
 		if (i == 0)
-			gs_buf_zeros(&b->out, 18); // so that readers have one to step over
+			// One to step over; read as a symbol it would be one.
+			gs_buf_bytes(&b->out, "auxdata\0\0\0\0\0\1\0\0\0\2\0", 18);
 	}
 }
 

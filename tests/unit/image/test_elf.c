@@ -139,6 +139,27 @@ static void test_words(void **state)
 	}
 }
 
+/* All of them RELATIVE and only their order wrong. */
+static void test_unordered_words(void **state)
+{
+	static const gs_addr order[] = { 0x404020, 0x404000, 0x404010, 0x404008, 0x404018 };
+	GS_CLEANUP(gs_builder_freep) struct gs_builder *b = small(GS_ARCH_AMD64);
+	GS_CLEANUP(gs_image_freep) struct gs_image *img = NULL;
+	struct gs_err err;
+	uint64_t word;
+
+	(void)state; // no fixture
+	for (size_t i = 0; i < GS_ARRAY_SIZE(order); i++)
+		gs_builder_relative(b, order[i], order[i] + 1);
+	img = view(b);
+	for (size_t i = 0; i < GS_ARRAY_SIZE(order); i++) {
+		gs_assert_ok(gs_image_word(img, order[i], &word, &err), &err);
+		assert_int_equal(word, order[i] + 1);
+	}
+	gs_assert_ok(gs_image_word(img, 0x404028, &word, &err), &err);
+	assert_memory_equal(&word, code + 0x28, 8);
+}
+
 /* RELR keeps the addends in the file. */
 static void test_relr(void **state)
 {
@@ -269,6 +290,10 @@ static void test_symbols(void **state)
 		assert_true(s.is_function);
 		gs_assert_result(1, gs_image_find_symbol(img, "undefined", &s, &err), &err);
 		gs_assert_result(1, gs_image_find_symbol(img, "", &s, &err), &err);
+		for (int i = 0; i < 10; i++) { // scanned, then indexed
+			gs_assert_result(1, gs_image_find_symbol(img, "exporte", &s, &err), &err);
+			gs_assert_result(1, gs_image_find_symbol(img, "exported2", &s, &err), &err);
+		}
 		assert_int_equal(gs_image_info(img)->has_symtab, kinds[k] == 0);
 	}
 }
@@ -429,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_unordered_words),
 		cmocka_unit_test(test_relr),
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_dynamic),
