@@ -81,8 +81,8 @@ static void test_take(void **state)
 	assert_non_null(q);
 }
 
-/* What tables rely on: keys in steps (addresses, counters) spread over the low bits and over the high
- * ones over at least a quarter of the buckets; random ones would get to 63 %. */
+/* What tables rely on: keys in steps (addresses, counters) reach at least a quarter of the buckets, by
+ * the low bits and by the high ones; random keys would reach 63 %. */
 static void test_hash(void **state)
 {
 	static const uint64_t steps[] = {
