@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""Addresses of runtime globals found in code, in programs stripped by the linker and in programs without
+section headers, against the symbols of the same program with symbols; on this machine's CPU also proved on the memory of the running program.
+
+    globals_matrix.py GLOBALS_PRINT [--release R]... [--variant V]...
+
+Without options: every release in every link mode, for both CPUs. That takes long with cold caches.
+"""
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+
+from harness import ROOT, Target, tap, target_path, run_checked, tmp_dir
+
+VARIANTS = ['default', 'pie', 'static-pie', 'cgo', 'noopt', 'race', 'arm64', 'arm64+pie', 'arm64+noopt']
+HOST = {'x86_64': 'amd64', 'aarch64': 'arm64'}[platform.machine()]
+
+
+def symbols(path):
+    """{global: (address, size)} from the symbol table, as readelf shows it."""
+    found = {}
+    for line in run_checked(['readelf', '-sW', path], errors='replace').splitlines():
+        w = line.split()
+        if len(w) == 8 and w[7].startswith('runtime.'):
+            found.setdefault(w[7][len('runtime.'):], (int(w[1], 16), int(w[2], 0)))
+    return found
+
+
+def found_in(globals_print, path, *pid):
+    done = subprocess.run([globals_print, path, *map(str, pid)], text=True, check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    lines = dict((line.split()[0], line.split()[1:]) for line in done.stdout.splitlines())
+    return lines, done.stderr.strip()
+
+
+def compare(title, got, want, same_file=False, proved=False):
+    """Addresses against symbols. In another build of the same program all may have moved by one distance:
+    its build info, which lies in front of them, says that it was built with -ldflags="-s -w"."""
+    globals_ = {k: v for k, v in got.items() if len(v) == 4}
+    moved = {name: int(v[0], 16) - want[name][0] for name, v in globals_.items()}
+    distance = 0 if same_file else min(moved.values())
+    wrong = []
+    for name, (address, how, check, anchor) in globals_.items():
+        if int(address, 16) == 0 or moved[name] != distance:
+            wrong.append(f'{name}: {address} by {how} ({anchor}), the symbol is at {want[name][0]:x}')
+        if how == 'symbol':
+            wrong.append(f'{name}: found by symbol, so the file is not stripped')
+        if proved and check != 'proved':
+            wrong.append(f'{name}: not proved')
+    reasons = want['waitReasonStrings'][1] // 16
+    if int(got['n_wait_reasons'][0]) != reasons:
+        wrong.append(f'{got["n_wait_reasons"][0]} wait reasons, the array has {reasons}')
+    tap.ok(not wrong and len(globals_) == 11, title, *wrong)
+
+
+def without_sections(path):
+    """A copy without section headers: what an upx-like packer or sstrip leaves."""
+    copy = tmp_dir() / 'no-sections'
+    shutil.copyfile(path, copy)
+    with open(copy, 'r+b') as f:
+        f.seek(0x28)
+        f.write(bytes(8))  # e_shoff
+        f.seek(0x3a)
+        f.write(bytes(6))  # e_shentsize, e_shnum, e_shstrndx
+    os.chmod(copy, 0o755)
+    return copy
+
+
+def check(globals_print, release, variant):
+    whole = target_path('states', release, variant)
+    stripped = target_path('states', release, variant + '+stripped')
+    want = symbols(whole)
+    title = f'{release} {variant}'
+    by_symbol, time = found_in(globals_print, whole)
+    tap.ok(all(int(v[0], 16) == want[k][0] and v[1] == 'symbol' for k, v in by_symbol.items() if len(v) == 4),
+           f'{title}: by symbols')
+    got, time = found_in(globals_print, without_sections(whole))
+    compare(f'{title}: by code, without sections ({time})', got, want, same_file=True)
+    got, time = found_in(globals_print, stripped)
+    compare(f'{title}: by code ({time})', got, want)
+    if 'arm64' in variant and HOST != 'arm64':
+        return
+    with Target(stripped) as t:
+        got, time = found_in(globals_print, stripped, t.pid)
+        compare(f'{title}: by code, proved in the process ({time})', got, want, proved=True)
+    with Target(whole) as t:
+        got, time = found_in(globals_print, whole, t.pid)
+        tap.ok(all(v[2] == 'proved' for v in got.values() if len(v) == 4), f'{title}: symbols proved ({time})',
+               *[f'{k}: {v}' for k, v in got.items()])
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('globals_print')
+    p.add_argument('--release', action='append')
+    p.add_argument('--variant', action='append')
+    a = p.parse_args()
+    tests = []
+    for release in a.release or run_checked([ROOT / 'tools' / 'go_toolchain', '--list']).split():
+        for variant in a.variant or VARIANTS:
+            def test(release=release, variant=variant):
+                check(a.globals_print, release, variant)
+            test.__name__ = f'{release}_{variant}'
+            tests.append(test)
+    tap.run(*tests)
+
+
+if __name__ == '__main__':
+    main()
