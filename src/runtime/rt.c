@@ -80,7 +80,7 @@ void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *b, struct
 	ret->gopc = word(rt, b, GS_GO_G_GOPC);
 	ret->startpc = word(rt, b, GS_GO_G_STARTPC);
 	ret->labels = word(rt, b, GS_GO_G_LABELS);
-	ret->bubble = word(rt, b, GS_GO_G_BUBBLE);
+	ret->bubble = word(rt, b, GS_GO_G_BUBBLE) | word(rt, b, GS_GO_G_SYNC_GROUP);
 	ret->goid = word(rt, b, GS_GO_G_GOID);
 	ret->parent_goid = word(rt, b, GS_GO_G_PARENT_GOID);
 	ret->waitsince = (int64_t)word(rt, b, GS_GO_G_WAITSINCE);

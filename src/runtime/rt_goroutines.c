@@ -72,6 +72,8 @@ struct pass {
 	const struct gs_thread *threads; /* with registers: stopped target or core */
 	size_t n_threads;
 	int64_t now_ns;
+	gs_addr bubble; /* the last one asked for, and its id */
+	uint64_t bubble_id;
 	uint64_t visited, torn, unreadable, broken, running;
 	uint32_t g_size;
 };
@@ -460,6 +462,27 @@ static void fill_wait(const struct pass *ps, const struct gs__g *g, struct gs_go
 		out->wait_ns = ps->now_ns > g->waitsince ? ps->now_ns - g->waitsince : 0;
 }
 
+/* goroutineheader in runtime/traceback.go: bubble.id; in Go 1.24 the id of the group's root goroutine. */
+static uint64_t bubble_id(struct pass *ps, gs_addr bubble)
+{
+	const struct gs_go_layout *l = &ps->rt->facts.layout;
+	gs_addr root;
+
+	if (!bubble || bubble == ps->bubble)
+		return bubble ? ps->bubble_id : 0;
+	ps->bubble = bubble;
+	ps->bubble_id = 0;
+	if (gs_go_has(l, GS_GO_BUBBLE_ID))
+		(void)!gs_memory_u64(ps->rt->mem, bubble + (uint64_t)l->offset[GS_GO_BUBBLE_ID],
+				     &ps->bubble_id, NULL);
+	else if (gs_go_has(l, GS_GO_SYNC_GROUP_ROOT) &&
+		 gs_memory_u64(ps->rt->mem, bubble + (uint64_t)l->offset[GS_GO_SYNC_GROUP_ROOT],
+			       &root, NULL) == 0)
+		(void)!gs_memory_u64(ps->rt->mem, root + (uint64_t)l->offset[GS_GO_G_GOID],
+				     &ps->bubble_id, NULL);
+	return ps->bubble_id;
+}
+
 static void fill(struct pass *ps, const struct slot *s, const struct gs_stack *stack,
 		 struct gs_goroutine *out)
 {
@@ -475,6 +498,7 @@ static void fill(struct pass *ps, const struct slot *s, const struct gs_stack *s
 				      .thread_id = m ? m->tid : 0,
 				      .m_id = m ? m->id : -1,
 				      .p_id = m && g->m ? m->p_id : -1,
+				      .bubble_id = bubble_id(ps, g->bubble),
 				      .stack = stack,
 				      .labels = s->labels.label,
 				      .n_labels = s->labels.n,

@@ -94,7 +94,8 @@ struct gs__g {
 	gs_addr addr;
 	gs_addr stack_lo, stack_hi, m, lockedm;
 	gs_addr sched_sp, sched_pc, sched_lr, syscall_sp, syscall_pc;
-	gs_addr gopc, startpc, labels, bubble;
+	gs_addr gopc, startpc, labels;
+	gs_addr bubble; /* synctestBubble; up to Go 1.24 synctestGroup */
 	uint64_t goid, parent_goid;
 	int64_t waitsince;
 	uint32_t status; /* enum gs_goroutine_state; its count if unknown */
