@@ -6,9 +6,12 @@ The target stands still between commands, so all views must agree; what they agr
 the runtime by test_states.py, and here again by counts of the goroutine profile.
 """
 import collections
+import os
 import re
+import shutil
 
-from harness import (OK, USAGE, Profile, Target, go_command, gosonde, parse_traceback, tap, target_path, tmp_dir)
+from harness import (OK, TARGET, USAGE, Profile, Target, go_command, gosonde, parse_traceback, run_checked, tap,
+                     target_path, tmp_dir)
 from exact import pprof_raw
 
 target = Target(target_path('states'))
@@ -57,7 +60,6 @@ def json_is_the_same_pretty():
 
 def threads_exist():
     """thread_id names a kernel thread of the process that sits in a system call."""
-    import os
     tids = {int(t) for t in os.listdir(f'/proc/{target.pid}/task')}
     used = {g['thread_id'] for g in goroutines.values() if g['thread_id']}
     tap.ok(used and used <= tids, 'every thread_id is a thread of the process', used - tids)
@@ -117,7 +119,6 @@ def pprof_agrees():
 
 
 def pprof_top(path):
-    from harness import run_checked
     return run_checked([go_command(), 'tool', 'pprof', '-top', '-nodecount=1', path], cwd=tmp_dir())
 
 
@@ -197,13 +198,18 @@ def filters():
 
 
 def by_name():
-    r = gosonde('dump', '=states', '--format', 'json')
-    tap.ok(r.code == OK and r.json()['process']['pid'] == target.pid, '=NAME finds the process', r)
-    with Target(target_path('states')):
-        r = gosonde('dump', '=states')
-        tap.ok(r.code != OK and str(target.pid) in r.errors, 'two of one name are listed, not guessed', r)
+    # A name that nothing else on this machine has.
+    path = tmp_dir() / f'states{os.getpid()}'
+    shutil.copy(target_path('states'), path)
+    with Target(path) as named:
+        r = gosonde('dump', f'={path.name}', '--format', 'json')
+        tap.ok(r.code == OK and r.json()['process']['pid'] == named.pid, '=NAME finds the process', r)
+        with Target(path) as second:
+            r = gosonde('dump', f'={path.name}')
+            tap.ok(r.code == USAGE and str(named.pid) in r.errors and str(second.pid) in r.errors,
+                   'two of one name are listed, not guessed', r)
     r = gosonde('dump', '=no-such-process-name')
-    tap.ok(r.code == 3 and 'no-such-process-name' in r.errors, 'an unknown name', r)
+    tap.ok(r.code == TARGET and 'no-such-process-name' in r.errors, 'an unknown name', r)
 
 
 def dead_goroutines():
