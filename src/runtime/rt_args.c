@@ -113,7 +113,7 @@ const char *gs__args_text(struct gs_rt *rt, const struct gs__pc *pc, struct gs__
 			  gs_addr argp, struct gs_arena *arena)
 {
 	const struct gs__module *mod = &rt->module[pc->module];
-	GS_CLEANUP(gs_out_deinitp) struct gs_out o;
+	GS_CLEANUP(gs_out_deinitp) struct gs_out o = { .fd = -1 };
 	gs_addr at = pc->key >> 1;
 	struct gs_cursor ops;
 	struct live l;
@@ -122,7 +122,6 @@ const char *gs__args_text(struct gs_rt *rt, const struct gs__pc *pc, struct gs__
 		at--;
 	if (gs_go_funcdata(mod->tab, &pc->func, GS_GO_FUNCDATA_ARG_INFO, &ops, NULL) != 0)
 		return "";
-	gs_out_init_mem(&o);
 	live_init(mod, pc, at, &l);
 	print_ops(&o, ops, view, argp, &l);
 	return gs_out_failed(&o) ? NULL : gs_arena_strndup(arena, o.buf, o.len);

@@ -115,7 +115,8 @@ static void translate_tids(struct gs_rt *rt)
 		return;
 	for (uint32_t i = 0; i < rt->ms.n; i++)
 		for (size_t k = 0; k < n; k++)
-			if (th[k].ns_tid > 0 && th[k].ns_tid == rt->ms.m[i].tid && th[k].tid != th[k].ns_tid) {
+			if (th[k].ns_tid > 0 && th[k].ns_tid == rt->ms.m[i].tid &&
+			    th[k].tid != th[k].ns_tid) {
 				rt->ms.m[i].tid = th[k].tid;
 				break;
 			}
@@ -166,7 +167,8 @@ int gs__ms_read(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err 
 
 		rt->ms.m[i].p_id = hit ? hit->id : -1;
 	}
-	qsort(rt->ms.m, rt->ms.n, sizeof(*rt->ms.m), by_addr);
+	if (rt->ms.n)
+		qsort(rt->ms.m, rt->ms.n, sizeof(*rt->ms.m), by_addr);
 	translate_tids(rt);
 	return 0;
 }

@@ -125,14 +125,14 @@ struct gs__build_id {
 GS_CHECKED int gs__elf_head(const struct gs_cursor *file, struct gs__elf_head *ret,
 			    struct gs_err *err);
 GS_CHECKED int gs__peek_phdr(const struct gs_cursor *file, const struct gs__elf_head *h, uint64_t i,
-			    struct gs__peek_phdr *ret, struct gs_err *err);
+			     struct gs__peek_phdr *ret, struct gs_err *err);
 /** @return 0; 1 after the last note; fails on a note that does not fit. */
 GS_CHECKED int gs__elf_note(struct gs_cursor *notes, uint64_t align, struct gs__elf_note *ret,
 			    struct gs_err *err);
 bool gs__elf_note_is(const struct gs__elf_note *n, const char *owner, uint32_t type);
 /** Link-time address of the program headers. @return 0; 1 if no segment holds them. */
 GS_CHECKED int gs__peek_phdr_vaddr(const struct gs_cursor *file, const struct gs__elf_head *h,
-				  uint64_t *ret, struct gs_err *err);
+				   uint64_t *ret, struct gs_err *err);
 /** Build id from a file, or from the first pages of its mapping (@file may be cut anywhere).
  *  @return 0; 1 if there is none. */
 GS_CHECKED int gs__elf_build_id(const struct gs_cursor *file, struct gs__build_id *ret,

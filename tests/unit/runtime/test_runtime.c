@@ -5,168 +5,28 @@
  */
 #include <string.h>
 
-#include "pclntab_builder.h"
-#include "runtime/rt_private.h"
-#include "target/fake.h"
+#include "go_world.h"
 #include "test.h"
 
-enum {
-	GS = 0x20000000,     /* g structures, 512 bytes apart */
-	STACKS = 0x30000000, /* 2048 bytes each */
-	LIST = 0x28000000,   /* allgptr's array */
-	VARS = 0x29000000,   /* allglen, allgptr, allm */
-	LABELS = 0x2a000000,
-	MS = 0x2b000000,
-};
-/* g.atomicstatus as runtime2.go numbers it. */
-enum { RAW_RUNNING = 2, RAW_SYSCALL = 3, RAW_WAITING = 4, RAW_DEAD = 6, RAW_SCAN = 0x1000 };
-#define G_STRIDE 512u
-#define STACK_SIZE 2048u
-
-/* Functions of the made-up program, 0x40 bytes each, in this order. */
-enum { GOEXIT, GOPARK, RT_MAIN, BGSWEEP, WORKER, MAIN, SPIN, N_FUNCS };
-#define FUNC_SIZE 0x40u
-
-static const struct gs_build_step sp0[] = { { 0, 0 } };
-static const struct gs_build_step sp20[] = { { 0, 0 }, { 8, 0x20 } };
-static const struct gs_build_step sp10[] = { { 0, 0 }, { 8, 0x10 } };
-static const struct gs_build_step file0[] = { { 0, 0 } };
-static const struct gs_build_step file1[] = { { 0, 1 } };
-static const struct gs_build_step lines[] = { { 0, 10 }, { 0x10, 11 }, { 0x20, 12 } };
-static const char *const files[] = { "/go/src/runtime/proc.go", "/app/main.go" };
-
-#define FUNC(i, n, s, fl, flags)                                                                   \
-	{                                                                                          \
-		.name = n, .offset = (i)*FUNC_SIZE, .size = FUNC_SIZE, .flag = flags, .sp = s,     \
-		.n_sp = GS_ARRAY_SIZE(s), .file = fl, .n_file = 1, .line = lines, .n_line = 3,     \
-		.start_line = 9                                                                    \
-	}
-
-static const struct gs_build_func funcs[N_FUNCS] = {
-	FUNC(GOEXIT, "runtime.goexit", sp0, file0, GS_GO_FLAG_TOP_FRAME),
-	FUNC(GOPARK, "runtime.gopark", sp20, file0, 0),
-	FUNC(RT_MAIN, "runtime.main", sp10, file0, 0),
-	FUNC(BGSWEEP, "runtime.bgsweep", sp10, file0, 0),
-	FUNC(WORKER, "main.worker", sp10, file1, 0),
-	FUNC(MAIN, "main.main", sp10, file1, 0),
-	FUNC(SPIN, "main.spin", sp0, file1, 0), /* no frame: a cycle of return addresses */
-};
-
-struct world {
-	struct gs_builder *builder;
-	struct gs_build_go_places at;
-	struct gs_go_layout layout;
-	struct gs_target *target;
-	struct gs_rt *rt;
-	uint32_t n;
-	bool flip; /* change goroutine 0 before each read */
-	uint8_t tick;
-};
-
-static gs_addr pc_in(const struct world *w, int func, unsigned int off)
-{
-	return w->at.text + (gs_addr)func * FUNC_SIZE + off;
-}
-
-static void put(struct world *w, gs_addr at, const void *bytes, size_t n)
-{
-	assert_int_equal(gs_target_fake_map(w->target, at, bytes, n, NULL), 0);
-}
-
-static void put64(struct world *w, gs_addr at, uint64_t v)
-{
-	put(w, at, &v, sizeof(v));
-}
-
-static void put_field(struct world *w, uint32_t i, enum gs_go_field f, uint64_t v)
-{
-	assert_true(gs_go_has(&w->layout, f));
-	put64(w, GS + i * G_STRIDE + (gs_addr)w->layout.offset[f], v);
-}
-
-static void map_image(struct world *w, const struct gs_image *img)
-{
-	for (uint32_t i = 0; i < gs_image_info(img)->n_segments; i++) {
-		const struct gs_image_segment *s = gs_image_segment_at(img, i);
-		struct gs_cursor c;
-
-		if (s->file_size &&
-		    gs_image_file_bytes(img, s->offset, s->file_size, &c, NULL) == 0)
-			put(w, s->addr, c.base, s->file_size);
-	}
-}
+static struct gs_world the_world;
+static bool flipping; /* change goroutine 0 before each read */
+static uint8_t tick;
 
 static int setup(void **state)
 {
-	struct gs_build_go go = { .minor = 27,
-				  .arch = GS_ARCH_AMD64,
-				  .funcs = funcs,
-				  .n_funcs = N_FUNCS,
-				  .files = files,
-				  .n_files = GS_ARRAY_SIZE(files),
-				  .version = "go1.27.3" };
-	struct world *w = calloc(1, sizeof(*w));
-	struct gs_image *img;
-	const uint8_t *bytes;
-	size_t size;
-
-	w->builder = gs_build_go_image(&go, GS_IMAGE_ELF, 0, &w->at);
-	gs_builder_symbol(w->builder, "runtime.allglen", VARS, 8, false);
-	gs_builder_symbol(w->builder, "runtime.allgptr", VARS + 8, 8, false);
-	gs_builder_symbol(w->builder, "runtime.allm", VARS + 16, 8, false);
-	bytes = gs_builder_finish(w->builder, &size);
-	assert_int_equal(gs_image_from_bytes(bytes, size, "made-up", &img, NULL), 0);
-	assert_int_equal(gs_go_layout_table(27, GS_ARCH_AMD64, &w->layout, NULL), 0);
-	assert_int_equal(gs_target_fake_new(GS_ARCH_AMD64, &w->target, NULL), 0);
-	map_image(w, img);
-	gs_target_fake_image_take(w->target, img, 0);
-	gs_target_fake_now(w->target, 100000000000);
-	put64(w, VARS, 0);
-	put64(w, VARS + 8, LIST);
-	put64(w, VARS + 16, 0);
-	*state = w;
+	world_init(&the_world);
+	flipping = false;
+	*state = &the_world;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct world *w = *state;
-
-	gs_rt_free(w->rt);
-	gs_target_free(w->target);
-	gs_builder_free(w->builder);
-	free(w);
+	world_deinit(*state);
 	return 0;
 }
 
-/* A goroutine parked in gopark, called by @func, which goexit called. */
-static uint32_t add_parked(struct world *w, int func)
-{
-	uint32_t i = w->n++;
-	gs_addr lo = STACKS + i * STACK_SIZE, sp = lo + STACK_SIZE - 0x40;
-	uint8_t zero[G_STRIDE] = { 0 }, stack[STACK_SIZE] = { 0 };
-
-	put(w, GS + i * G_STRIDE, zero, sizeof(zero));
-	put(w, lo, stack, sizeof(stack));
-	put_field(w, i, GS_GO_G_STACK_LO, lo);
-	put_field(w, i, GS_GO_G_STACK_HI, lo + STACK_SIZE);
-	put_field(w, i, GS_GO_G_SCHED_SP, sp);
-	put_field(w, i, GS_GO_G_SCHED_PC, pc_in(w, GOPARK, 0x18));
-	put_field(w, i, GS_GO_G_GOID, i + 1);
-	put_field(w, i, GS_GO_G_GOPC, pc_in(w, MAIN, 0x18));
-	put_field(w, i, GS_GO_G_STARTPC, pc_in(w, func, 0));
-	put_field(w, i, GS_GO_G_PARENT_GOID, i ? 1 : 0);
-	put_field(w, i, GS_GO_G_WAITSINCE, 40000000000);
-	put_field(w, i, GS_GO_G_WAITREASON, 19); /* chan receive in 1.27 */
-	put_field(w, i, GS_GO_G_ATOMICSTATUS, RAW_WAITING);
-	put64(w, sp + 0x20, pc_in(w, func, 0x20));
-	put64(w, sp + 0x38, pc_in(w, GOEXIT, 1));
-	put64(w, LIST + 8 * i, GS + i * G_STRIDE);
-	put64(w, VARS, w->n);
-	return i;
-}
-
-static void open_rt(struct world *w)
+static void open_rt(struct gs_world *w)
 {
 	struct gs_err err = { 0 };
 
@@ -202,7 +62,7 @@ static uint64_t missing(const struct gs_incomplete_list *l, const char *what)
 	return 0;
 }
 
-static void dump(struct world *w, const struct gs_rt_dump_options *o, struct seen *ret,
+static void dump(struct gs_world *w, const struct gs_rt_dump_options *o, struct seen *ret,
 		 struct gs_incomplete_list *inc)
 {
 	static const struct gs_rt_dump_options plain;
@@ -216,13 +76,13 @@ static void dump(struct world *w, const struct gs_rt_dump_options *o, struct see
 
 static void test_parked(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 
-	add_parked(w, RT_MAIN);
-	add_parked(w, WORKER);
-	add_parked(w, BGSWEEP);
+	world_add_parked(w, WORLD_RT_MAIN);
+	world_add_parked(w, WORLD_WORKER);
+	world_add_parked(w, WORLD_BGSWEEP);
 	open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 2); /* bgsweep is the runtime's own */
@@ -254,14 +114,14 @@ static void test_options(void **state)
 	const struct gs_rt_dump_options one = { .only_id = 2 };
 	const struct gs_rt_dump_options two = { .limit = 2 };
 	const struct gs_rt_dump_options dead = { .dead = true };
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 
-	add_parked(w, RT_MAIN);
-	add_parked(w, WORKER);
-	add_parked(w, BGSWEEP);
-	put_field(w, add_parked(w, WORKER), GS_GO_G_ATOMICSTATUS, RAW_DEAD);
+	world_add_parked(w, WORLD_RT_MAIN);
+	world_add_parked(w, WORLD_WORKER);
+	world_add_parked(w, WORLD_BGSWEEP);
+	world_put_field(w, world_add_parked(w, WORLD_WORKER), GS_GO_G_ATOMICSTATUS, WORLD_RAW_DEAD);
 	open_rt(w);
 	dump(w, &sys, &s, &inc);
 	assert_int_equal(s.n, 3);
@@ -279,20 +139,21 @@ static void test_options(void **state)
 
 static void test_states(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	uint32_t i;
 
-	add_parked(w, WORKER);
-	i = add_parked(w, WORKER); /* in a system call: saved pc and sp win */
-	put_field(w, i, GS_GO_G_ATOMICSTATUS, RAW_SYSCALL);
-	put_field(w, i, GS_GO_G_SYSCALLSP, STACKS + i * STACK_SIZE + STACK_SIZE - 0x18);
-	put_field(w, i, GS_GO_G_SYSCALLPC, pc_in(w, WORKER, 0x20));
-	i = add_parked(w, WORKER); /* being scanned */
-	put_field(w, i, GS_GO_G_ATOMICSTATUS, RAW_WAITING | RAW_SCAN);
-	i = add_parked(w, WORKER);
-	put_field(w, i, GS_GO_G_ATOMICSTATUS, RAW_RUNNING);
+	world_add_parked(w, WORLD_WORKER);
+	i = world_add_parked(w, WORLD_WORKER); /* in a system call: saved pc and sp win */
+	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_SYSCALL);
+	world_put_field(w, i, GS_GO_G_SYSCALLSP,
+			WORLD_STACKS + i * WORLD_STACK_SIZE + WORLD_STACK_SIZE - 0x18);
+	world_put_field(w, i, GS_GO_G_SYSCALLPC, world_pc(w, WORLD_WORKER, 0x20));
+	i = world_add_parked(w, WORLD_WORKER); /* being scanned */
+	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_WAITING | WORLD_RAW_SCAN);
+	i = world_add_parked(w, WORLD_WORKER);
+	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_RUNNING);
 	open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 4);
@@ -308,22 +169,22 @@ static void test_states(void **state)
 
 static void test_wild_pointers(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	uint32_t i;
 
-	add_parked(w, WORKER);
+	world_add_parked(w, WORLD_WORKER);
 	for (int k = 0; k < 20; k++)
-		add_parked(w, WORKER);
+		world_add_parked(w, WORLD_WORKER);
 	open_rt(w);
-	put64(w, LIST + 8 * 3, 0xdeadbeef0000); /* no memory there */
-	put64(w, LIST + 8 * 4, 0);
-	put64(w, LIST + 8 * 5, 0xffffffffffffff00);
+	world_put64(w, WORLD_LIST + 8 * 3, 0xdeadbeef0000); /* no memory there */
+	world_put64(w, WORLD_LIST + 8 * 4, 0);
+	world_put64(w, WORLD_LIST + 8 * 5, 0xffffffffffffff00);
 	i = 6; /* stack pointer outside of the stack */
-	put_field(w, i, GS_GO_G_SCHED_SP, 0x10);
+	world_put_field(w, i, GS_GO_G_SCHED_SP, 0x10);
 	i = 7; /* pc that is no code */
-	put_field(w, i, GS_GO_G_SCHED_PC, 0x1234);
+	world_put_field(w, i, GS_GO_G_SCHED_PC, 0x1234);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 21 - 3);
 	assert_int_equal(missing(&inc, "goroutines_unreadable"), 2);
@@ -332,14 +193,14 @@ static void test_wild_pointers(void **state)
 
 static void test_cyclic_stack(void **state)
 {
-	struct world *w = *state;
-	gs_addr sp = STACKS + STACK_SIZE - 0x40;
+	struct gs_world *w = *state;
+	gs_addr sp = WORLD_STACKS + WORLD_STACK_SIZE - 0x40;
 	struct gs_incomplete_list inc;
 	struct seen s;
 
-	add_parked(w, SPIN);
+	world_add_parked(w, WORLD_SPIN);
 	for (int k = 0; k < 8; k++) /* every word returns into a function without a frame */
-		put64(w, sp + 8ul * (unsigned int)k, pc_in(w, SPIN, 0x10));
+		world_put64(w, sp + 8ul * (unsigned int)k, world_pc(w, WORLD_SPIN, 0x10));
 	open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 1);
@@ -351,44 +212,44 @@ static void test_cyclic_stack(void **state)
 static void test_lying_length(void **state)
 {
 	static const struct gs_rt_dump_options plain;
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc = { 0 };
 	struct gs_err err = { 0 };
 	struct seen s = { 0 };
 
-	add_parked(w, WORKER);
+	world_add_parked(w, WORLD_WORKER);
 	open_rt(w);
-	put64(w, VARS, 1ull << 40);
+	world_put64(w, WORLD_VARS, 1ull << 40);
 	assert_int_equal(gs_rt_goroutines(w->rt, &plain, collect, &s, &inc, &err), -GS_E_BAD_DATA);
 	assert_non_null(strstr(err.text, "1099511627776"));
-	put64(w, VARS, 3000); /* more than the array has */
+	world_put64(w, WORLD_VARS, 3000); /* more than the array has */
 	assert_int_equal(gs_rt_goroutines(w->rt, &plain, collect, &s, &inc, &err), 0);
 	assert_true(missing(&inc, "goroutines_unreadable") > 0);
 }
 
 static void flip(void *ctx, struct gs_target *t, gs_addr addr, size_t len)
 {
-	struct world *w = ctx;
-	gs_addr at = GS + (gs_addr)w->layout.offset[GS_GO_G_TRACKING_SEQ];
+	struct gs_world *w = ctx;
+	gs_addr at = WORLD_GS + (gs_addr)w->layout.offset[GS_GO_G_TRACKING_SEQ];
 
 	(void)t; /* put() knows it */
-	if (w->flip && addr <= at && at < addr + len) {
-		w->tick++;
-		put(w, at, &w->tick, 1);
+	if (flipping && addr <= at && at < addr + len) {
+		tick++;
+		world_put(w, at, &tick, 1);
 	}
 }
 
 static void test_torn(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 
-	add_parked(w, WORKER);
-	add_parked(w, WORKER);
+	world_add_parked(w, WORLD_WORKER);
+	world_add_parked(w, WORLD_WORKER);
 	open_rt(w);
 	gs_target_fake_on_read(w->target, flip, w);
-	w->flip = true;
+	flipping = true;
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 2);
 	assert_int_equal(s.g[0].stack->end, GS_STACK_TORN);
@@ -400,30 +261,30 @@ static void test_torn(void **state)
 
 static void test_labels(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	uint32_t i;
 
-	add_parked(w, WORKER);
-	i = add_parked(w, WORKER);
-	put_field(w, i, GS_GO_G_LABELS, LABELS);
-	put64(w, LABELS, LABELS + 0x100);
-	put64(w, LABELS + 8, 1);
-	put64(w, LABELS + 16, 1);
-	put64(w, LABELS + 0x100, LABELS + 0x200);
-	put64(w, LABELS + 0x108, 7);
-	put64(w, LABELS + 0x110, LABELS + 0x210);
-	put64(w, LABELS + 0x118, 4);
-	put(w, LABELS + 0x200, "handler", 7);
-	put(w, LABELS + 0x210, "cart", 4);
-	i = add_parked(w, WORKER); /* a pointer to nowhere */
-	put_field(w, i, GS_GO_G_LABELS, 0x123456789000);
-	i = add_parked(w, WORKER); /* a count that cannot be */
-	put_field(w, i, GS_GO_G_LABELS, LABELS + 0x300);
-	put64(w, LABELS + 0x300, LABELS);
-	put64(w, LABELS + 0x308, 1ull << 60);
-	put64(w, LABELS + 0x310, 1ull << 60);
+	world_add_parked(w, WORLD_WORKER);
+	i = world_add_parked(w, WORLD_WORKER);
+	world_put_field(w, i, GS_GO_G_LABELS, WORLD_LABELS);
+	world_put64(w, WORLD_LABELS, WORLD_LABELS + 0x100);
+	world_put64(w, WORLD_LABELS + 8, 1);
+	world_put64(w, WORLD_LABELS + 16, 1);
+	world_put64(w, WORLD_LABELS + 0x100, WORLD_LABELS + 0x200);
+	world_put64(w, WORLD_LABELS + 0x108, 7);
+	world_put64(w, WORLD_LABELS + 0x110, WORLD_LABELS + 0x210);
+	world_put64(w, WORLD_LABELS + 0x118, 4);
+	world_put(w, WORLD_LABELS + 0x200, "handler", 7);
+	world_put(w, WORLD_LABELS + 0x210, "cart", 4);
+	i = world_add_parked(w, WORLD_WORKER); /* a pointer to nowhere */
+	world_put_field(w, i, GS_GO_G_LABELS, 0x123456789000);
+	i = world_add_parked(w, WORLD_WORKER); /* a count that cannot be */
+	world_put_field(w, i, GS_GO_G_LABELS, WORLD_LABELS + 0x300);
+	world_put64(w, WORLD_LABELS + 0x300, WORLD_LABELS);
+	world_put64(w, WORLD_LABELS + 0x308, 1ull << 60);
+	world_put64(w, WORLD_LABELS + 0x310, 1ull << 60);
 	open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 4);
@@ -435,18 +296,19 @@ static void test_labels(void **state)
 
 static void test_thread_cycle(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	uint8_t m[4096] = { 0 };
 	struct seen s;
 
-	add_parked(w, WORKER);
-	put(w, MS, m, sizeof(m));
-	put64(w, MS + (gs_addr)w->layout.offset[GS_GO_M_ALLLINK], MS);
-	put64(w, MS + (gs_addr)w->layout.offset[GS_GO_M_PROCID], 77);
-	put64(w, VARS + 16, MS);
+	world_add_parked(w, WORLD_WORKER);
+	world_put(w, WORLD_MS, m, sizeof(m));
+	world_put64(w, WORLD_MS + (gs_addr)w->layout.offset[GS_GO_M_ALLLINK], WORLD_MS);
+	world_put64(w, WORLD_MS + (gs_addr)w->layout.offset[GS_GO_M_PROCID], 77);
+	world_put64(w, WORLD_VARS + 16, WORLD_MS);
 	open_rt(w);
-	w->rt->facts.globals.addr[GS_GO_GLOBAL_ALLM] = VARS + 16; /* even if the check refused it */
+	w->rt->facts.globals.addr[GS_GO_GLOBAL_ALLM] =
+		WORLD_VARS + 16; /* even if the check refused it */
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 1);
 	assert_int_equal(missing(&inc, "threads_unreadable"), 1);
@@ -454,10 +316,10 @@ static void test_thread_cycle(void **state)
 
 static void test_read_failures(void **state)
 {
-	struct world *w = *state;
+	struct gs_world *w = *state;
 
-	add_parked(w, WORKER);
-	add_parked(w, WORKER);
+	world_add_parked(w, WORLD_WORKER);
+	world_add_parked(w, WORLD_WORKER);
 	/* Whichever read fails, there is an answer or a failure, and nothing crashes or leaks. */
 	for (uint64_t n = 1; n < 60; n++) {
 		static const struct gs_rt_dump_options plain;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The made-up Go process of go_world.h: Go 1.27 on amd64, seven functions. */
+#include "go_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void must(bool ok)
+{
+	if (ok)
+		return;
+	fputs("go_world: cannot build the process\n", stderr);
+	abort();
+}
+
+static const struct gs_build_step sp0[] = { { 0, 0 } };
+static const struct gs_build_step sp20[] = { { 0, 0 }, { 8, 0x20 } };
+static const struct gs_build_step sp10[] = { { 0, 0 }, { 8, 0x10 } };
+static const struct gs_build_step file0[] = { { 0, 0 } };
+static const struct gs_build_step file1[] = { { 0, 1 } };
+static const struct gs_build_step lines[] = { { 0, 10 }, { 0x10, 11 }, { 0x20, 12 } };
+static const char *const files[] = { "/go/src/runtime/proc.go", "/app/main.go" };
+
+#define FUNC(i, n, s, fl, flags)                                                                   \
+	{                                                                                          \
+		.name = n, .offset = (i)*WORLD_FUNC_SIZE, .size = WORLD_FUNC_SIZE, .flag = flags,  \
+		.sp = s, .n_sp = GS_ARRAY_SIZE(s), .file = fl, .n_file = 1, .line = lines,         \
+		.n_line = 3, .start_line = 9                                                       \
+	}
+
+static const struct gs_build_func funcs[WORLD_N_FUNCS] = {
+	FUNC(WORLD_GOEXIT, "runtime.goexit", sp0, file0, GS_GO_FLAG_TOP_FRAME),
+	FUNC(WORLD_GOPARK, "runtime.gopark", sp20, file0, 0),
+	FUNC(WORLD_RT_MAIN, "runtime.main", sp10, file0, 0),
+	FUNC(WORLD_BGSWEEP, "runtime.bgsweep", sp10, file0, 0),
+	FUNC(WORLD_WORKER, "main.worker", sp10, file1, 0),
+	FUNC(WORLD_MAIN, "main.main", sp10, file1, 0),
+	FUNC(WORLD_SPIN, "main.spin", sp0, file1, 0), /* no frame: a cycle of return addresses */
+};
+
+gs_addr world_pc(const struct gs_world *w, int func, unsigned int off)
+{
+	return w->at.text + (gs_addr)func * WORLD_FUNC_SIZE + off;
+}
+
+void world_put(struct gs_world *w, gs_addr at, const void *bytes, size_t n)
+{
+	must(gs_target_fake_map(w->target, at, bytes, n, NULL) == 0);
+}
+
+void world_put64(struct gs_world *w, gs_addr at, uint64_t v)
+{
+	world_put(w, at, &v, sizeof(v));
+}
+
+void world_put_field(struct gs_world *w, uint32_t i, enum gs_go_field f, uint64_t v)
+{
+	must(gs_go_has(&w->layout, f));
+	world_put64(w, WORLD_GS + i * WORLD_G_STRIDE + (gs_addr)w->layout.offset[f], v);
+}
+
+static void map_image(struct gs_world *w, const struct gs_image *img)
+{
+	for (uint32_t i = 0; i < gs_image_info(img)->n_segments; i++) {
+		const struct gs_image_segment *s = gs_image_segment_at(img, i);
+		struct gs_cursor c;
+
+		if (s->file_size &&
+		    gs_image_file_bytes(img, s->offset, s->file_size, &c, NULL) == 0)
+			world_put(w, s->addr, c.base, s->file_size);
+	}
+}
+
+void world_init(struct gs_world *w)
+{
+	struct gs_build_go go = { .minor = 27,
+				  .arch = GS_ARCH_AMD64,
+				  .funcs = funcs,
+				  .n_funcs = WORLD_N_FUNCS,
+				  .files = files,
+				  .n_files = GS_ARRAY_SIZE(files),
+				  .version = "go1.27.3" };
+	struct gs_image *img;
+	const uint8_t *bytes;
+	size_t size;
+
+	*w = (struct gs_world){ 0 };
+	w->builder = gs_build_go_image(&go, GS_IMAGE_ELF, 0, &w->at);
+	gs_builder_symbol(w->builder, "runtime.allglen", WORLD_VARS, 8, false);
+	gs_builder_symbol(w->builder, "runtime.allgptr", WORLD_VARS + 8, 8, false);
+	gs_builder_symbol(w->builder, "runtime.allm", WORLD_VARS + 16, 8, false);
+	bytes = gs_builder_finish(w->builder, &size);
+	must(gs_image_from_bytes(bytes, size, "made-up", &img, NULL) == 0);
+	must(gs_go_layout_table(27, GS_ARCH_AMD64, &w->layout, NULL) == 0);
+	must(gs_target_fake_new(GS_ARCH_AMD64, &w->target, NULL) == 0);
+	map_image(w, img);
+	gs_target_fake_image_take(w->target, img, 0);
+	gs_target_fake_now(w->target, 100000000000);
+	world_put64(w, WORLD_VARS, 0);
+	world_put64(w, WORLD_VARS + 8, WORLD_LIST);
+	world_put64(w, WORLD_VARS + 16, 0);
+}
+
+void world_deinit(struct gs_world *w)
+{
+	gs_rt_free(w->rt);
+	gs_target_free(w->target);
+	gs_builder_free(w->builder);
+	*w = (struct gs_world){ 0 };
+}
+
+/* A goroutine parked in gopark, called by @func, which goexit called. */
+uint32_t world_add_parked(struct gs_world *w, int func)
+{
+	uint32_t i = w->n++;
+	gs_addr lo = WORLD_STACKS + i * WORLD_STACK_SIZE, sp = lo + WORLD_STACK_SIZE - 0x40;
+	uint8_t zero[WORLD_G_STRIDE] = { 0 }, stack[WORLD_STACK_SIZE] = { 0 };
+
+	world_put(w, WORLD_GS + i * WORLD_G_STRIDE, zero, sizeof(zero));
+	world_put(w, lo, stack, sizeof(stack));
+	world_put_field(w, i, GS_GO_G_STACK_LO, lo);
+	world_put_field(w, i, GS_GO_G_STACK_HI, lo + WORLD_STACK_SIZE);
+	world_put_field(w, i, GS_GO_G_SCHED_SP, sp);
+	world_put_field(w, i, GS_GO_G_SCHED_PC, world_pc(w, WORLD_GOPARK, 0x18));
+	world_put_field(w, i, GS_GO_G_GOID, i + 1);
+	world_put_field(w, i, GS_GO_G_GOPC, world_pc(w, WORLD_MAIN, 0x18));
+	world_put_field(w, i, GS_GO_G_STARTPC, world_pc(w, func, 0));
+	world_put_field(w, i, GS_GO_G_PARENT_GOID, i ? 1 : 0);
+	world_put_field(w, i, GS_GO_G_WAITSINCE, 40000000000);
+	world_put_field(w, i, GS_GO_G_WAITREASON, 19); /* chan receive in 1.27 */
+	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_WAITING);
+	world_put64(w, sp + 0x20, world_pc(w, func, 0x20));
+	world_put64(w, sp + 0x38, world_pc(w, WORLD_GOEXIT, 1));
+	world_put64(w, WORLD_LIST + 8 * i, WORLD_GS + i * WORLD_G_STRIDE);
+	world_put64(w, WORLD_VARS, w->n);
+	return i;
+}
