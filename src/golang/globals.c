@@ -26,6 +26,7 @@
 
 struct anchor {
 	enum gs_go_global global;
+	unsigned int round;
 	unsigned int nth;  /* data reference of @function, from 1 */
 	int field;         /* the reference is to this field; -1: to the start */
 	unsigned int plus; /* … and so many bytes further */
@@ -35,38 +36,46 @@ struct anchor {
 /*
  * In order of preference. Counts of builds are out of 64 (8 releases × {default, pie, noopt} for
  * both CPUs, cgo and static PIE for amd64). What an anchor names wrongly elsewhere is refused by the
- * checks. sched comes before allm, whose check uses it, and allglen before allgptr.
+ * checks.
+ *
+ * The first round has functions that every program has; the search for names ends when all are
+ * found, early in the table, for the runtime's functions come first. Names that a program may lack
+ * make it read the whole table (100,000 functions in large programs: 10 to 30 ms when its pages
+ * come from the disk cache), so they wait for the second round, which is rarely needed.
  */
 static const struct anchor anchors[] = {
-	/* atomicAllG is inlined into forEachGRace, if anything is inlined: together 64. */
-	{ GS_GO_GLOBAL_ALLGLEN, 1, -1, 0, "runtime.atomicAllG" },
-	{ GS_GO_GLOBAL_ALLGLEN, 1, -1, 0, "runtime.forEachGRace" },
-	{ GS_GO_GLOBAL_ALLGPTR, 2, -1, 0, "runtime.atomicAllG" },
-	{ GS_GO_GLOBAL_ALLGPTR, 2, -1, 0, "runtime.forEachGRace" },
-	{ GS_GO_GLOBAL_ALLGS, 2, -1, 0, "runtime.forEachG" },  /* 64; the 1st is allglock */
-	{ GS_GO_GLOBAL_ALLP, 1, -1, 0, "runtime.preemptall" }, /* 64 each */
-	{ GS_GO_GLOBAL_ALLP, 1, -1, 0, "runtime.gcMarkTinyAllocs" },
-	{ GS_GO_GLOBAL_ALLP, 2, -1, 0, "runtime.timeSleepUntil" },
-	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LASTPOLL, 0, "runtime.wakeNetPoller" },     /* 64 */
-	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LOCK, 0, "runtime.sysmon" },                /* 64 */
-	{ GS_GO_GLOBAL_SCHED, 1, GS_GO_SCHED_LOCK, 0, "runtime.mcommoninit" },           /* 64 */
-	{ GS_GO_GLOBAL_ALLM, 4, -1, 0, "runtime.mexit" },                                /* 63 */
-	{ GS_GO_GLOBAL_ALLM, 5, -1, 0, "runtime.mexit" },                                /* 1 */
-	{ GS_GO_GLOBAL_ALLM, 4, -1, 0, "runtime.mcommoninit" },                          /* 34 */
-	{ GS_GO_GLOBAL_ALLM, 6, -1, 0, "runtime.mcommoninit" },                          /* 18 */
-	{ GS_GO_GLOBAL_MHEAP, 2, -1, 0, "runtime.stackpoolalloc" },                      /* 64 */
-	{ GS_GO_GLOBAL_MHEAP, 1, GS_GO_MHEAP_ARENAS, 0, "runtime.findObject" },          /* 48 */
-	{ GS_GO_GLOBAL_MEMSTATS, 1, GS_GO_MSTATS_BUCKHASH_SYS, 0, "runtime.newBucket" }, /* 64 */
-	/* memstats.other_sys: buckhash_sys, gcMiscSys and other_sys follow each other; 64 */
-	{ GS_GO_GLOBAL_MEMSTATS, 5, GS_GO_MSTATS_BUCKHASH_SYS, 16, "runtime.getitab" },
-	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 2, -1, 0, "runtime.modulesinit" },     /* 64 */
-	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, -1, 0, "runtime.findfunc" },        /* 48 */
-	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, -1, 0, "runtime.findmoduledatap" }, /* 16: noopt */
-	{ GS_GO_GLOBAL_MODULES_SLICE, 1, -1, 0, "runtime.activeModules" },     /* 16: noopt */
-	{ GS_GO_GLOBAL_MODULES_SLICE, 2, -1, 0, "runtime.itabsinit" },         /* 48 */
+	{ GS_GO_GLOBAL_ALLGLEN, 0, 1, -1, 0, "runtime.forEachGRace" }, /* 48 */
+	{ GS_GO_GLOBAL_ALLGPTR, 0, 2, -1, 0, "runtime.forEachGRace" },
+	{ GS_GO_GLOBAL_ALLGS, 0, 2, -1, 0, "runtime.forEachG" },  /* 64; the 1st is allglock */
+	{ GS_GO_GLOBAL_ALLP, 0, 1, -1, 0, "runtime.preemptall" }, /* 64 */
+	{ GS_GO_GLOBAL_SCHED, 0, 1, GS_GO_SCHED_LASTPOLL, 0, "runtime.wakeNetPoller" },     /* 64 */
+	{ GS_GO_GLOBAL_ALLM, 0, 4, -1, 0, "runtime.mexit" },                                /* 63 */
+	{ GS_GO_GLOBAL_ALLM, 0, 5, -1, 0, "runtime.mexit" },                                /* 1 */
+	{ GS_GO_GLOBAL_MHEAP, 0, 2, -1, 0, "runtime.stackpoolalloc" },                      /* 64 */
+	{ GS_GO_GLOBAL_MEMSTATS, 0, 1, GS_GO_MSTATS_BUCKHASH_SYS, 0, "runtime.newBucket" }, /* 64 */
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 0, 2, -1, 0, "runtime.modulesinit" },               /* 64 */
+	{ GS_GO_GLOBAL_MODULES_SLICE, 0, 2, -1, 0, "runtime.itabsinit" },                   /* 48 */
 	/* The 1st is the text "unknown wait reason". 64 */
-	{ GS_GO_GLOBAL_WAIT_REASONS, 2, -1, 0, "runtime.waitReason.String" },
+	{ GS_GO_GLOBAL_WAIT_REASONS, 0, 2, -1, 0, "runtime.waitReason.String" },
+
+	/* Without inlining, what is usually part of the functions above. 16 */
+	{ GS_GO_GLOBAL_ALLGLEN, 1, 1, -1, 0, "runtime.atomicAllG" },
+	{ GS_GO_GLOBAL_ALLGPTR, 1, 2, -1, 0, "runtime.atomicAllG" },
+	{ GS_GO_GLOBAL_MODULES_SLICE, 1, 1, -1, 0, "runtime.activeModules" },
+	/* Second opinions. */
+	{ GS_GO_GLOBAL_ALLP, 1, 1, -1, 0, "runtime.gcMarkTinyAllocs" },            /* 64 */
+	{ GS_GO_GLOBAL_ALLP, 1, 2, -1, 0, "runtime.timeSleepUntil" },              /* 64 */
+	{ GS_GO_GLOBAL_SCHED, 1, 1, GS_GO_SCHED_LOCK, 0, "runtime.sysmon" },       /* 64 */
+	{ GS_GO_GLOBAL_SCHED, 1, 1, GS_GO_SCHED_LOCK, 0, "runtime.mcommoninit" },  /* 64 */
+	{ GS_GO_GLOBAL_ALLM, 1, 4, -1, 0, "runtime.mcommoninit" },                 /* 34 */
+	{ GS_GO_GLOBAL_ALLM, 1, 6, -1, 0, "runtime.mcommoninit" },                 /* 18 */
+	{ GS_GO_GLOBAL_MHEAP, 1, 1, GS_GO_MHEAP_ARENAS, 0, "runtime.findObject" }, /* 48 */
+	/* memstats.other_sys: buckhash_sys, gcMiscSys and other_sys follow each other; 64 */
+	{ GS_GO_GLOBAL_MEMSTATS, 1, 5, GS_GO_MSTATS_BUCKHASH_SYS, 16, "runtime.getitab" },
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, 1, -1, 0, "runtime.findfunc" },        /* 48 */
+	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 1, 1, -1, 0, "runtime.findmoduledatap" }, /* 16: noopt */
 };
+enum { ROUNDS = 2 };
 
 /* Dimension of the list of names looked up at once: at least the distinct names above. */
 enum { MAX_FUNCTIONS = 24, MAX_FUNCTION_BYTES = GS__GO_MAX_CODE };
@@ -197,12 +206,13 @@ static int by_symbols(struct finder *f)
 
 /* ---- code ---- */
 
-static int look_up_functions(struct finder *f)
+static int look_up_functions(struct finder *f, unsigned int round)
 {
+	f->n_functions = 0;
 	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++) {
 		size_t k = 0;
 
-		if (!wanted(f, anchors[i].global))
+		if (anchors[i].round != round || !wanted(f, anchors[i].global))
 			continue;
 		while (k < f->n_functions && strcmp(f->function[k], anchors[i].function) != 0)
 			k++;
@@ -280,6 +290,9 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 	if (!disassemble(f, a->function, &code) || code.n_refs < a->nth)
 		return 0;
 	addr = code.refs[a->nth - 1].target - a->plus;
+	/* The same again is the lock that the function takes and gives back. */
+	if (a->nth > 1 && code.refs[a->nth - 1].target == code.refs[0].target)
+		return 0;
 	if (a->field >= 0) {
 		if (!gs_go_has(f->layout, (enum gs_go_field)a->field))
 			return 0;
@@ -292,15 +305,16 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 	return propose(f, a->global, addr, GS_GO_HOW_CODE, a->function);
 }
 
-static int by_code(struct finder *f)
+static int by_code(struct finder *f, unsigned int round)
 {
-	int r = look_up_functions(f);
+	int r = look_up_functions(f, round);
 
 	if (r < 0)
 		return r;
 	for (size_t k = 0; k < GS_GO_GLOBAL_COUNT; k++) {
 		for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++) {
-			if (anchors[i].global != order[k] || !wanted(f, order[k]))
+			if (anchors[i].round != round || anchors[i].global != order[k] ||
+			    !wanted(f, order[k]))
 				continue;
 			r = try_anchor(f, &anchors[i]);
 			if (r < 0)
@@ -361,8 +375,8 @@ int gs_go_globals_find(const struct gs_image *img, const struct gs_go_pclntab *t
 	};
 	int r = by_symbols(&f);
 
-	if (r == 0)
-		r = by_code(&f);
+	for (unsigned int round = 0; r == 0 && round < ROUNDS; round++)
+		r = by_code(&f, round);
 	if (r == 0)
 		r = by_scan(&f);
 	if (r < 0)
