@@ -60,7 +60,7 @@ func startTracing() {
 		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)
 	}
-	truth.ExpectFound("trace-reader", "runtime/trace.Start.func1",
+	truth.ExpectFound("trace-reader", "eadTrace(",
 		"trace reader (blocked)", "IO wait", "chan receive", "runnable", "running", "sleep", "syscall")
 }
 
