@@ -15,7 +15,8 @@ struct gs_build_buf {
 	uint8_t *p;
 	size_t n, cap;
 	struct gs_build_field *fields;
-	size_t n_fields, cap_fields;
+	size_t n_fields;
+	size_t patched; /* field of the last patch, where the next search starts */
 };
 
 void gs_buf_bytes(struct gs_build_buf *b, const void *p, size_t n);
