@@ -96,7 +96,12 @@ void gs_top_reorder(struct gs_top *t)
 
 int gs_top_refresh(struct gs_top *t, struct gs_err *err)
 {
-	struct gs_rt_dump_options o = { .system = t->view.system, .no_labels = true };
+	/* By creator and by state nothing of the stacks is shown. */
+	struct gs_rt_dump_options o = {
+		.system = t->view.system,
+		.no_labels = true,
+		.no_stacks = t->view.group == GS_TOP_BY_CREATOR || t->view.group == GS_TOP_BY_STATE,
+	};
 	struct gs_incomplete_list missing = { .n = 0 };
 	struct visit v = { t, err };
 	int64_t start = gs_now_ns();

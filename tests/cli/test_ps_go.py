@@ -6,10 +6,11 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import subprocess
 import threading
 
-from harness import GOSONDE, OK, Skip, Target, gosonde, start, tap, target_path
+from harness import OK, USAGE, Skip, Target, gosonde, start, tap, target_path, tmp_dir
 
 
 def processes(*args, **kw):
@@ -95,6 +96,21 @@ def hostile_names():
         hostile.unlink()
 
 
+def by_name():
+    """=NAME stands for one process; a Go program wins over others of that name."""
+    fake = tmp_dir() / 'many'
+    os.symlink(shutil.which('sleep'), fake)
+    other = start([fake, '60'])
+    with Target(target_path('many'), '-n', 10) as a:
+        r = gosonde('dump', '=many', '--format', 'json', '--limit', 1)
+        tap.ok(r.code == OK and r.json()['process']['pid'] == a.pid, 'the Go program of that name', r)
+        with Target(target_path('many'), '-n', 10) as b:
+            r = gosonde('dump', '=many')
+            tap.ok(r.code == USAGE and str(a.pid) in r.errors and str(b.pid) in r.errors, 'several are listed', r)
+    other.kill()
+    other.wait()
+
+
 def vanishing():
     """Processes come and go while ps looks; it never fails for that."""
     path, stop = target_path('short'), threading.Event()
@@ -120,4 +136,4 @@ def vanishing():
     tap.ok(not bad, '100 times beside processes that end', *bad[:3])
 
 
-tap.run(a_process, only_go, not_permitted, order, hostile_names, vanishing)
+tap.run(a_process, only_go, not_permitted, order, hostile_names, by_name, vanishing)
