@@ -43,8 +43,10 @@ size_t gs_utf8_len(const char *s, size_t n)
 }
 
 /* Characters that are well-formed but act on the terminal or on the direction of the text. */
-static bool acts(const uint8_t *p, size_t len)
+bool gs_utf8_acts(const char *s, size_t len)
 {
+	const uint8_t *p = (const uint8_t *)s;
+
 	if (len == 1)
 		return p[0] < 0x20 || p[0] == 0x7f;
 	if (len == 2)
@@ -61,7 +63,7 @@ bool gs_escape_needed(const char *s, size_t n)
 	for (size_t i = 0; i < n;) {
 		size_t len = gs_utf8_len(s + i, n - i);
 
-		if (len == 0 || acts((const uint8_t *)s + i, len))
+		if (len == 0 || gs_utf8_acts(s + i, len))
 			return true;
 		i += len;
 	}
@@ -78,7 +80,7 @@ size_t gs_escape_to(char *dst, size_t size, const char *s, size_t n)
 	for (size_t i = 0; i < n;) {
 		size_t len = gs_utf8_len(s + i, n - i);
 
-		if (len == 0 || acts((const uint8_t *)s + i, len)) {
+		if (len == 0 || gs_utf8_acts(s + i, len)) {
 			uint8_t b = (uint8_t)s[i];
 
 			if (out + 4 >= size)

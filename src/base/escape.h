@@ -9,6 +9,9 @@
  * bidirectional overrides. */
 bool gs_escape_needed(const char *s, size_t n);
 
+/** True if the well-formed character of @len bytes at @s acts on a terminal or turns text around. */
+bool gs_utf8_acts(const char *s, size_t len);
+
 /**
  * Copy @n bytes of @s as printable UTF-8; each byte of what must not reach a terminal becomes \xNN.
  *

@@ -69,34 +69,51 @@ void gs_json_close(struct gs_json *j)
 		gs_out_char(j->out, '\n');
 }
 
-/* Well-formed and harmless bytes are copied in runs; the rest is escaped one by one. */
-static void quoted(struct gs_out *o, const char *s, size_t n)
+/* \uNNNN for a character of one to three bytes. */
+static void escaped(struct gs_out *o, const char *s, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned int c = len == 1   ? p[0]
+			 : len == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
+				    : (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+	char six[6] = { '\\',       'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15],
+			hex[c & 15] };
+
+	gs_out_bytes(o, six, 6);
+}
+
+/*
+ * Well-formed and harmless bytes are copied in runs; the rest is escaped one by one: what JSON
+ * demands, and what would act on a terminal that shows the file.
+ */
+static void quoted(struct gs_out *o, const char *s, size_t n)
+{
 	size_t run = 0;
 
 	gs_out_char(o, '"');
 	for (size_t i = 0; i < n;) {
 		unsigned char c = (unsigned char)s[i];
-		size_t len = c < 0x80 ? 1 : gs_utf8_len(s + i, n - i);
+		size_t len;
 
-		if (len && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			i++;
+			continue;
+		}
+		len = gs_utf8_len(s + i, n - i);
+		if (len && c != '"' && c != '\\' && !gs_utf8_acts(s + i, len)) {
 			i += len;
 			continue;
 		}
 		gs_out_bytes(o, s + run, i - run);
-		if (c == '"' || c == '\\') {
-			char two[2] = { '\\', (char)c };
-
-			gs_out_bytes(o, two, 2);
-		} else if (c < 0x20 || c == 0x7f) {
-			char six[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
-
-			gs_out_bytes(o, six, 6);
-		} else {
+		if (c == '"' || c == '\\')
+			gs_out_bytes(o, (char[2]){ '\\', (char)c }, 2);
+		else if (len)
+			escaped(o, s + i, len);
+		else
 			gs_out_bytes(o, "\xef\xbf\xbd", 3);
-		}
-		run = ++i;
+		i += len ? len : 1;
+		run = i;
 	}
 	gs_out_bytes(o, s + run, n - run);
 	gs_out_char(o, '"');

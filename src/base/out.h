@@ -5,7 +5,8 @@
 /*
  * Buffered output to a file descriptor or to memory. Errors stick: writers need not check each
  * call, the owner asks once at the end, so a full disk or a closed pipe is never lost. After an
- * error writes cost nothing and gs_out_failed() tells long loops to stop.
+ * error writes cost nothing and gs_out_failed() tells long loops to stop. Large outputs to a file
+ * descriptor are written by a thread while the next buffer is filled.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,12 +17,15 @@
 
 #include "base/cleanup.h"
 
+struct gs_out_writer;
+
 struct gs_out {
 	int fd; /* -1: memory only, the buffer grows */
 	char *buf;
 	size_t len, cap;
-	uint64_t total; /* bytes accepted */
-	int error;      /* first failure as negative errno, 0 if none */
+	uint64_t total;               /* bytes accepted */
+	int error;                    /* first failure as negative errno, 0 if none */
+	struct gs_out_writer *writer; /* a thread that writes, once there is much to write */
 };
 
 /** Write to @fd, which stays the caller's. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -48,7 +49,7 @@ static void test_numbers(void **state)
 	gs_assert_ok(gs_out_flush(&o, "memory", &err), &err);
 }
 
-/* More than a buffer through a pipe, in order. */
+/* So much that a thread writes it: all there, in order. */
 static void test_fd(void **state)
 {
 	GS_CLEANUP(gs_out_deinitp) struct gs_out o;
@@ -59,14 +60,14 @@ static void test_fd(void **state)
 	(void)state; // no fixture
 	assert_non_null(f);
 	gs_out_init_fd(&o, fileno(f));
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < 2000000; i++) {
 		gs_out_i64(&o, i);
 		gs_out_char(&o, '\n');
 	}
-	assert_int_equal(o.total, 588890);
+	assert_int_equal(o.total, 14888890);
 	gs_assert_ok(gs_out_flush(&o, "the file", &err), &err);
 	rewind(f);
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < 2000000; i++) {
 		assert_non_null(fgets(line, sizeof(line), f));
 		snprintf(want, sizeof(want), "%d\n", i);
 		assert_string_equal(line, want);
@@ -122,6 +123,46 @@ static void test_closed_pipe(void **state)
 	close(fds[1]);
 }
 
+static void *read_some(void *arg)
+{
+	static char sink[1 << 16];
+	int fd = *(int *)arg;
+	size_t n = 0;
+
+	while (n < (6u << 20)) {
+		ssize_t got = read(fd, sink, sizeof(sink));
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	close(fd);
+	return NULL;
+}
+
+/* The reader goes away when the writing thread is already at work. */
+static void test_pipe_closed_late(void **state)
+{
+	GS_CLEANUP(gs_out_deinitp) struct gs_out o;
+	struct gs_err err;
+	pthread_t reader;
+	int fds[2];
+
+	(void)state; // no fixture
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pthread_create(&reader, NULL, read_some, &fds[0]), 0);
+	gs_out_init_fd(&o, fds[1]);
+	for (int i = 0; i < 20 && !gs_out_failed(&o); i++)
+		write_much(&o);
+	assert_true(gs_out_failed(&o));
+	gs_assert_fails(-EPIPE, "cannot write the dump: Broken pipe",
+			gs_out_flush(&o, "the dump", &err), &err);
+	gs_out_deinit(&o); // the writing thread ends
+	pthread_join(reader, NULL);
+	close(fds[1]);
+}
+
 static void test_memory_limit(void **state)
 {
 	GS_CLEANUP(gs_out_deinitp) struct gs_out o;
@@ -139,7 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),      cmocka_unit_test(test_fd),
 		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_closed_pipe),
-		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_memory_limit), cmocka_unit_test(test_pipe_closed_late),
 	};
 
 	return gs_test_main(tests);
