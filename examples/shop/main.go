@@ -164,14 +164,14 @@ func (p *parts) build(o *options, dir string) (*web.Server, error) {
 		return nil, err
 	}
 	catalog := store.NewCatalog(1000, p.allocs, o.allocs)
-	sessions := store.NewSessions(p.hotmap)
+	visitors := store.NewVisitors(p.hotmap)
 	return &web.Server{
 		Catalog:  catalog,
-		Sessions: sessions,
+		Visitors: visitors,
 		Photos:   store.NewPhotos(filepath.Join(dir, "photos"), o.photos, o.chunk, p.faults),
 		Cache:    store.NewCache(o.mmap, o.mmapLimit, p.mmap),
 		Checkout: &checkout.Service{
-			Catalog: catalog, Sessions: sessions, Ledger: ledger,
+			Catalog: catalog, Visitors: visitors, Ledger: ledger,
 			Payments: payment.NewClient(payments.Addr().String(), p.upstream),
 			Mailer:   mail.Start(3),
 		},

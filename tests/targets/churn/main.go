@@ -4,7 +4,7 @@
 // Whatever is read of a changing goroutine at one moment, its stack obeys a grammar, so that a torn read is
 // seen. Of its frames take those of main.rest, main.even, main.odd and main.born, from the innermost to the
 // outermost, joined by ";": the ready line has the regular expression as "grammar". A blocked one begins with
-// main.rest or is main.born alone. Other frames (of the runtime, of helpers) are only further inside.
+// main.rest or is main.born alone. Other frames (of the runtime, of small functions) are only further inside.
 //
 // The program also checks itself: each frame keeps a checksum of an array on the stack, reached through a
 // pointer from the frame below, and looks at it again on the way back. Command check, and the answer to exit:
@@ -116,7 +116,7 @@ func spawn(seed uint64, pace time.Duration) {
 func born(seed uint64, pace time.Duration) {
 	for i := seed >> 4 % 4; i > 0; i-- {
 		seed = next(seed)
-		// The innermost is even(0). No helper for this: it would be one more frame, or none.
+		// The innermost is even(0). No function for this: it would be one more frame, or none.
 		var mark uint64
 		if n := int(seed >> 20 % uint64(*depth+1)); n%2 == 0 {
 			even(n, seed, &mark)

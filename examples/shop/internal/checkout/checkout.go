@@ -16,7 +16,7 @@ var ErrEmpty = errors.New("the cart is empty")
 // Service places orders.
 type Service struct {
 	Catalog  *store.Catalog
-	Sessions *store.Sessions
+	Visitors *store.Visitors
 	Ledger   *store.Ledger
 	Payments *payment.Client
 	Mailer   *mail.Mailer
@@ -33,7 +33,7 @@ type Order struct {
 
 // Place pays for the visitor's cart, writes the order to the ledger and sends a mail.
 func (s *Service) Place(visitor uint64) (Order, error) {
-	cart := s.Sessions.Cart(visitor)
+	cart := s.Visitors.Cart(visitor)
 	if len(cart) == 0 {
 		return Order{}, ErrEmpty
 	}
@@ -44,7 +44,7 @@ func (s *Service) Place(visitor uint64) (Order, error) {
 	if err := s.Ledger.Append(order.ID, order.Cents); err != nil {
 		return Order{}, err
 	}
-	s.Sessions.Empty(visitor)
+	s.Visitors.Empty(visitor)
 	s.Mailer.Send(mail.Mail{Order: order.ID, Cents: order.Cents})
 	return order, nil
 }

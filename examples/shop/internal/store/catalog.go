@@ -1,4 +1,4 @@
-// Package store keeps what the shop knows: products, carts, sessions, photos, a cache, and the ledger.
+// Package store keeps what the shop knows: products, carts, visitors, photos, a cache, and the ledger.
 package store
 
 import (

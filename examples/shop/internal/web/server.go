@@ -19,7 +19,7 @@ import (
 // Server has one method per page.
 type Server struct {
 	Catalog  *store.Catalog
-	Sessions *store.Sessions
+	Visitors *store.Visitors
 	Photos   *store.Photos
 	Cache    *store.Cache
 	Checkout *checkout.Service
@@ -47,7 +47,7 @@ func (s *Server) Handler(leak, leakTimer *trouble.Trouble) http.Handler {
 
 type handler func(w http.ResponseWriter, r *http.Request, visitor uint64) error
 
-// page wraps a handler in what all pages have: labels for profiles, a session, an audit record, a meter.
+// page wraps a handler in what all pages have: labels for profiles, a visit, an audit record, a meter.
 func (s *Server) page(name string, h handler) http.Handler {
 	meter := &trouble.Meter{}
 	s.requests[name] = meter
@@ -96,21 +96,21 @@ func (s *Server) handleIndex(w http.ResponseWriter, r *http.Request, visitor uin
 	if r.URL.Path != "/" {
 		return badRequest(http.StatusNotFound)
 	}
-	visits := s.Sessions.Visit(visitor, -1)
+	visits := s.Visitors.Visit(visitor, -1)
 	page := s.Cache.Load(visits)
 	_, err := fmt.Fprintf(w, "Welcome to the shop. Visit %d, page %d.\n", visits, page)
 	return err
 }
 
 func (s *Server) handleProducts(w http.ResponseWriter, r *http.Request, visitor uint64) error {
-	s.Sessions.Visit(visitor, -1)
+	s.Visitors.Visit(visitor, -1)
 	from := number(r, "from", 0)
 	s.Photos.Look(from)
 	return writeJSON(w, s.Catalog.Page(from, 20))
 }
 
 func (s *Server) handleSearch(w http.ResponseWriter, r *http.Request, visitor uint64) error {
-	s.Sessions.Visit(visitor, -1)
+	s.Visitors.Visit(visitor, -1)
 	return writeJSON(w, s.Catalog.Search(r.FormValue("q"), 20))
 }
 
@@ -119,15 +119,15 @@ func (s *Server) handleCart(w http.ResponseWriter, r *http.Request, visitor uint
 		if _, ok := s.Catalog.Get(product); !ok {
 			return badRequest(http.StatusNotFound)
 		}
-		s.Sessions.Visit(visitor, product)
+		s.Visitors.Visit(visitor, product)
 	}
-	return writeJSON(w, s.Sessions.Cart(visitor))
+	return writeJSON(w, s.Visitors.Cart(visitor))
 }
 
 // handleCheckout buys the cart; ?add=N puts something into it first.
 func (s *Server) handleCheckout(w http.ResponseWriter, r *http.Request, visitor uint64) error {
 	if product := number(r, "add", -1); product >= 0 {
-		s.Sessions.Visit(visitor, product)
+		s.Visitors.Visit(visitor, product)
 	}
 	order, err := s.Checkout.Place(visitor)
 	if err != nil {

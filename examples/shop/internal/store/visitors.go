@@ -8,32 +8,32 @@ import (
 	"shop/internal/trouble"
 )
 
-// Session is what the shop knows of a visitor.
-type Session struct {
+// Visitor is what the shop knows of one visitor.
+type Visitor struct {
 	Visits int
 	Seen   time.Time
 	Cart   []int
 }
 
-// Sessions is the map that every request reads and writes.
-type Sessions struct {
+// Visitors is the map that every request reads and writes.
+type Visitors struct {
 	mu  sync.RWMutex
-	all map[uint64]*Session
+	all map[uint64]*Visitor
 
 	hot  *trouble.Trouble
 	stop chan struct{}
 }
 
 const (
-	sessionLimit = 4096
-	hotSessions  = 100000
+	visitorLimit = 4096
+	hotVisitors  = 100000
 	hotWorkers   = 4
 )
 
-// NewSessions: with the trouble on, the map is large, and each visit looks for expired sessions in all of it with
+// NewVisitors: with the trouble on, the map is large, and each visit looks for expired visitors in all of it with
 // the lock held; some goroutines write and read all the time besides.
-func NewSessions(hot *trouble.Trouble) *Sessions {
-	s := &Sessions{all: map[uint64]*Session{}, hot: hot}
+func NewVisitors(hot *trouble.Trouble) *Visitors {
+	s := &Visitors{all: map[uint64]*Visitor{}, hot: hot}
 	hot.OnSwitch(s.heat)
 	hot.Tell("entries", func() interface{} {
 		s.mu.RLock()
@@ -44,7 +44,7 @@ func NewSessions(hot *trouble.Trouble) *Sessions {
 }
 
 // Visit notes a request of the visitor and returns how many there were.
-func (s *Sessions) Visit(visitor uint64, product int) int {
+func (s *Visitors) Visit(visitor uint64, product int) int {
 	asked := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,24 +53,24 @@ func (s *Sessions) Visit(visitor uint64, product int) int {
 		s.hot.Meter("write_waited").Add(locked.Sub(asked))
 		defer s.hot.Meter("write_held").Since(locked)
 		s.expire(locked.Add(-time.Hour))
-	} else if len(s.all) > sessionLimit {
-		s.all = map[uint64]*Session{}
+	} else if len(s.all) > visitorLimit {
+		s.all = map[uint64]*Visitor{}
 	}
-	session := s.all[visitor]
-	if session == nil {
-		session = &Session{}
-		s.all[visitor] = session
+	known := s.all[visitor]
+	if known == nil {
+		known = &Visitor{}
+		s.all[visitor] = known
 	}
-	session.Visits++
-	session.Seen = asked
-	if product >= 0 && len(session.Cart) < 20 {
-		session.Cart = append(session.Cart, product)
+	known.Visits++
+	known.Seen = asked
+	if product >= 0 && len(known.Cart) < 20 {
+		known.Cart = append(known.Cart, product)
 	}
-	return session.Visits
+	return known.Visits
 }
 
 // Cart returns what the visitor wants to buy.
-func (s *Sessions) Cart(visitor uint64) []int {
+func (s *Visitors) Cart(visitor uint64) []int {
 	asked := time.Now()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -79,38 +79,38 @@ func (s *Sessions) Cart(visitor uint64) []int {
 		s.hot.Meter("read_waited").Add(locked.Sub(asked))
 		defer s.hot.Meter("read_held").Since(locked)
 	}
-	session := s.all[visitor]
-	if session == nil {
+	known := s.all[visitor]
+	if known == nil {
 		return nil
 	}
-	return append([]int(nil), session.Cart...)
+	return append([]int(nil), known.Cart...)
 }
 
 // Empty forgets the cart.
-func (s *Sessions) Empty(visitor uint64) {
+func (s *Visitors) Empty(visitor uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if session := s.all[visitor]; session != nil {
-		session.Cart = nil
+	if known := s.all[visitor]; known != nil {
+		known.Cart = nil
 	}
 }
 
 // expire is called with the lock held, which is the trouble.
 //
 //go:noinline
-func (s *Sessions) expire(before time.Time) {
-	for visitor, session := range s.all {
-		if session.Seen.Before(before) {
+func (s *Visitors) expire(before time.Time) {
+	for visitor, known := range s.all {
+		if known.Seen.Before(before) {
 			delete(s.all, visitor)
 		}
 	}
 }
 
 // heat fills the map and starts the goroutines that use it, or ends and clears all that.
-func (s *Sessions) heat(on bool) {
+func (s *Visitors) heat(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = map[uint64]*Session{}
+	s.all = map[uint64]*Visitor{}
 	if s.stop != nil {
 		close(s.stop)
 		s.stop = nil
@@ -119,8 +119,8 @@ func (s *Sessions) heat(on bool) {
 		return
 	}
 	now := time.Now()
-	for i := uint64(0); i < hotSessions; i++ {
-		s.all[1<<32+i] = &Session{Seen: now}
+	for i := uint64(0); i < hotVisitors; i++ {
+		s.all[1<<32+i] = &Visitor{Seen: now}
 	}
 	s.stop = make(chan struct{})
 	for i := 0; i < hotWorkers; i++ {
@@ -129,8 +129,8 @@ func (s *Sessions) heat(on bool) {
 }
 
 // hammer writes and reads the map every 10 ms.
-func (s *Sessions) hammer(stop chan struct{}, n int) {
-	defer roles.Enter("session-hammer", "writes and reads the hot map every 10 ms")()
+func (s *Visitors) hammer(stop chan struct{}, n int) {
+	defer roles.Enter("visitor-hammer", "writes and reads the hot map every 10 ms")()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for i := uint64(0); ; i++ {
@@ -144,19 +144,19 @@ func (s *Sessions) hammer(stop chan struct{}, n int) {
 	}
 }
 
-// touch is a visit that does not look for expired sessions, so that a hammer alone does not fill a CPU.
-func (s *Sessions) touch(visitor uint64) {
+// touch is a visit that does not look for expired visitors, so that a hammer alone does not fill a CPU.
+func (s *Visitors) touch(visitor uint64) {
 	asked := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	locked := time.Now()
 	s.hot.Meter("write_waited").Add(locked.Sub(asked))
 	defer s.hot.Meter("write_held").Since(locked)
-	session := s.all[visitor]
-	if session == nil {
-		session = &Session{}
-		s.all[visitor] = session
+	known := s.all[visitor]
+	if known == nil {
+		known = &Visitor{}
+		s.all[visitor] = known
 	}
-	session.Visits++
-	session.Seen = locked
+	known.Visits++
+	known.Seen = locked
 }
