@@ -25,8 +25,11 @@
 #include <gelf.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/cursor.h"
 
 enum {
 	MAX_DEPTH = 8,           /* names in a path, typedefs in a row */
@@ -181,6 +184,69 @@ static bool has_debug_info(Elf *elf)
 	return false;
 }
 
+/* Sections that say where fields lie, or that names in them refer to. */
+static bool section_wanted(const char *name)
+{
+	static const char *const wanted[] = { "info", "abbrev", "str", "line_str", "str_offsets" };
+
+	name += strcspn(name, "_") + 1; /* behind ".debug_" or ".zdebug_" */
+	for (size_t i = 0; i < GS_ARRAY_SIZE(wanted); i++)
+		if (!strcmp(name, wanted[i]))
+			return true;
+	return false;
+}
+
+/*
+ * libdw decompresses every debug section it finds when it opens a file. Two thirds of them (lines,
+ * locations, ranges) are of no use here, so they are declared empty in our private copy of the
+ * file's pages. Where the headers make no sense, libelf will say so.
+ */
+static void hide_sections(uint8_t *file, size_t size)
+{
+	struct gs_cursor c = gs_cursor_make(file, size, "file"), names, s;
+	Elf64_Ehdr head;
+	Elf64_Shdr sh;
+
+	if (gs_cursor_bytes(&c, &head, sizeof(head), NULL) < 0 ||
+	    head.e_shentsize != sizeof(Elf64_Shdr) ||
+	    gs_cursor_window(&c, head.e_shoff + (uint64_t)head.e_shstrndx * sizeof(sh), sizeof(sh),
+			     &s, NULL) < 0 ||
+	    gs_cursor_bytes(&s, &sh, sizeof(sh), NULL) < 0 ||
+	    gs_cursor_window(&c, sh.sh_offset, sh.sh_size, &names, NULL) < 0)
+		return;
+	for (unsigned int i = 0; i < head.e_shnum; i++) {
+		uint64_t at = head.e_shoff + i * sizeof(sh);
+		const char *name;
+		size_t n;
+
+		if (gs_cursor_window(&c, at, sizeof(sh), &s, NULL) < 0 ||
+		    gs_cursor_bytes(&s, &sh, sizeof(sh), NULL) < 0)
+			return;
+		if (gs_cursor_seek(&names, sh.sh_name, NULL) < 0 ||
+		    gs_cursor_string(&names, &name, &n, NULL) < 0 ||
+		    (strncmp(name, ".debug_", 7) && strncmp(name, ".zdebug_", 8)) ||
+		    section_wanted(name))
+			continue;
+		sh.sh_type = SHT_NOBITS;
+		memcpy(file + at, &sh, sizeof(sh));
+	}
+}
+
+/* Map the file privately and open it. */
+static Elf *open_elf(int fd)
+{
+	struct stat st;
+	void *file;
+
+	if (fstat(fd, &st) < 0 || st.st_size <= 0)
+		return NULL;
+	file = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (file == MAP_FAILED)
+		return NULL;
+	hide_sections(file, (size_t)st.st_size);
+	return elf_memory(file, (size_t)st.st_size);
+}
+
 /* The sandboxed function. @return 0; 1 if there is no DWARF of the runtime. */
 static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 {
@@ -193,7 +259,7 @@ static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 		return -1;
 	for (int f = 0; f < GS_GO_FIELD_COUNT; f++)
 		s.ret->offset[f] = GS__GO_NO_STRUCT;
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	elf = open_elf(fd);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
 		return -1;
 	dw = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
