@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include <pthread.h>
 #include <stdint.h>
 #include <unistd.h>
