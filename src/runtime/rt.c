@@ -315,9 +315,12 @@ static int try_layout(struct gs_rt *rt, struct gs_err *err)
 static int choose_layout(struct gs_rt *rt, struct gs_err *err)
 {
 	struct gs_go_layout *l = &rt->facts.layout;
+	/* A minor release may have moved fields between its patch releases: the whole version counts. */
 	unsigned int minor = rt->facts.build.release_known ? rt->facts.build.release.minor
 							   : GS_GO_MINOR_LAST;
-	int r = gs_go_layout_table(minor, rt->arch, l, err);
+	int r = rt->facts.build.release_known
+			? gs_go_layout_for(&rt->facts.build.release, rt->arch, l, err)
+			: gs_go_layout_table(minor, rt->arch, l, err);
 
 	if (r < 0)
 		return r;

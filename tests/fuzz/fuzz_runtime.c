@@ -97,7 +97,7 @@ static void build(struct gs_world *w)
 {
 	static const uint8_t zero[4096];
 
-	world_init(w);
+	world_init(w, 27, "go1.27.3");
 	for (int i = 0; i < GOROUTINES; i++)
 		world_add_parked(w, i % 2 ? WORLD_WORKER : WORLD_SPIN);
 	world_put(w, WORLD_MS, zero, sizeof(zero));

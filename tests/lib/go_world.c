@@ -71,15 +71,15 @@ static void map_image(struct gs_world *w, const struct gs_image *img)
 	}
 }
 
-void world_init(struct gs_world *w)
+void world_init(struct gs_world *w, unsigned int minor, const char *version)
 {
-	struct gs_build_go go = { .minor = 27,
+	struct gs_build_go go = { .minor = minor,
 				  .arch = GS_ARCH_AMD64,
 				  .funcs = funcs,
 				  .n_funcs = WORLD_N_FUNCS,
 				  .files = files,
 				  .n_files = GS_ARRAY_SIZE(files),
-				  .version = "go1.27.3" };
+				  .version = version };
 	struct gs_image *img;
 	const uint8_t *bytes;
 	size_t size;
@@ -91,7 +91,7 @@ void world_init(struct gs_world *w)
 	gs_builder_symbol(w->builder, "runtime.allm", WORLD_VARS + 16, 8, false);
 	bytes = gs_builder_finish(w->builder, &size);
 	must(gs_image_from_bytes(bytes, size, "made-up", &img, NULL) == 0);
-	must(gs_go_layout_table(27, GS_ARCH_AMD64, &w->layout, NULL) == 0);
+	must(gs_go_layout_table(minor, GS_ARCH_AMD64, &w->layout, NULL) == 0);
 	must(gs_target_fake_new(GS_ARCH_AMD64, &w->target, NULL) == 0);
 	map_image(w, img);
 	gs_target_fake_image_take(w->target, img, 0);

@@ -52,7 +52,8 @@ struct gs_world {
 	uint32_t n;       /* goroutines */
 };
 
-void world_init(struct gs_world *w);
+/** @version: as the build info says it, of Go 1.@minor; w->layout is that of its newest patch release. */
+void world_init(struct gs_world *w, unsigned int minor, const char *version);
 void world_deinit(struct gs_world *w);
 /** Write target memory. */
 void world_put(struct gs_world *w, gs_addr at, const void *bytes, size_t n);

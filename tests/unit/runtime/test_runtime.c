@@ -14,7 +14,7 @@ static uint8_t tick;
 
 static int setup(void **state)
 {
-	world_init(&the_world);
+	world_init(&the_world, 27, "go1.27.3");
 	flipping = false;
 	*state = &the_world;
 	return 0;
@@ -106,6 +106,24 @@ static void test_parked(void **state)
 	/* Only runtime frames: nothing is hidden, as in Go. */
 	for (uint32_t i = 0; i < s.g[0].stack->n_frames; i++)
 		assert_false(s.g[0].stack->frames[i].flags & GS_FRAME_HIDDEN);
+}
+
+/* Go 1.24.6 moved fields of runtime.m: the layout has to be that of the patch release. */
+static void test_patch_release(void **state)
+{
+	(void)state; /* a world of its own per release */
+	static const char *const versions[] = { "go1.24.5", "go1.24.6", "go1.23.11", "go1.23.12" };
+	static const int32_t alllink[] = { 328, 352, 328, 352 };
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(versions); i++) {
+		struct gs_world w;
+
+		world_init(&w, versions[i][4] == '4' ? 24 : 23, versions[i]);
+		world_add_parked(&w, WORLD_WORKER);
+		open_rt(&w);
+		assert_int_equal(gs_rt_facts(w.rt)->layout.offset[GS_GO_M_ALLLINK], alllink[i]);
+		world_deinit(&w);
+	}
 }
 
 static void test_options(void **state)
@@ -376,6 +394,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_parked),
+		cmocka_unit_test(test_patch_release),
 		T(test_options),
 		T(test_states),
 		T(test_wild_pointers),
