@@ -91,13 +91,11 @@ static bool proved_text(const struct gs_image *img, gs_addr addr, const struct g
 static bool proved(const struct gs_image *img, const struct gs_cursor *bytes, gs_addr addr)
 {
 	GS_CLEANUP(gs_go_pclntab_freep) struct gs_go_pclntab *t = NULL;
-	const struct gs_image_info *info = gs_image_info(img);
 	struct gs_go_pclntab_header h;
 	struct gs_go_func f;
 	struct gs_err err;
 
 	if (gs_go_pclntab_header(bytes, &h, &err) < 0 ||
-	    h.min_lc != (info->arch == GS_ARCH_ARM64 ? 4 : 1) ||
 	    gs_go_pclntab_open(bytes, 0, 0, NULL, &t, &err) < 0 || !proved_text(img, addr, t, &h))
 		return false;
 	for (uint32_t i = 0; i < PROVED_FUNCTIONS && i < t->nfunc; i++)
@@ -110,8 +108,8 @@ static bool proved(const struct gs_image *img, const struct gs_cursor *bytes, gs
 static int scan(const struct gs_image *img, const struct gs_cursor *bytes, gs_addr addr,
 		struct candidates *ret, struct gs_err *err)
 {
-	const uint64_t tail = (gs_image_info(img)->arch == GS_ARCH_ARM64 ? 4ull : 1ull) << 48 |
-			      8ull << 56;
+	/* minLC 1 (amd64) or 4 (arm64), whatever the file says of its CPU: it may be wrong. */
+	const uint64_t tails[] = { 1ull << 48 | 8ull << 56, 4ull << 48 | 8ull << 56 };
 	struct gs_cursor c = *bytes;
 	gs_addr start = addr - gs_cursor_offset(&c);
 	uint64_t word;
@@ -127,7 +125,9 @@ static int scan(const struct gs_image *img, const struct gs_cursor *bytes, gs_ad
 		r = gs_cursor_u64(&c, &word, err);
 		if (r < 0)
 			return r;
-		if (word != (tail | GS__GO_MAGIC_120) && word != (tail | GS__GO_MAGIC_118))
+		if (word != (tails[0] | GS__GO_MAGIC_120) &&
+		    word != (tails[1] | GS__GO_MAGIC_120) &&
+		    word != (tails[0] | GS__GO_MAGIC_118) && word != (tails[1] | GS__GO_MAGIC_118))
 			continue;
 		if (!proved(img, &hit, addr))
 			continue;
