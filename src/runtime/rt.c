@@ -414,14 +414,28 @@ static void describe_process(struct gs_rt *rt)
 		rt->facts.n_functions += gs_go_pclntab_count(rt->module[i].tab);
 }
 
+/* A core file without its executable. */
+static int no_executable(const struct gs_rt *rt, struct gs_err *err)
+{
+	const char *path = gs_target_identity(rt->target)->executable;
+
+	if (!path[0])
+		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
+			       "the core file does not name its executable. Give it with "
+			       "--exe FILE");
+	return gs_fail(
+		err, -GS_E_UNSUPPORTED, 0,
+		"its executable %.300s is not here or cannot be read. Give it with --exe FILE",
+		path);
+}
+
 static int open_all(struct gs_rt *rt, struct gs_err *err)
 {
 	int r;
 
 	rt->img = gs_target_image(rt->target);
 	if (!rt->img)
-		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
-			       "the core file's executable was not found; name it with --exe FILE");
+		return no_executable(rt, err);
 	rt->mem = gs_target_memory(rt->target);
 	rt->arch = gs_target_arch(rt->target);
 	rt->bias = gs_target_bias(rt->target);
