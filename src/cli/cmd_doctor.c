@@ -63,8 +63,7 @@ static void command_states(struct gs_features *fs, struct command_state ret[COMM
 
 	snapshot_state(fs, &snapshot, "dump");
 	say(&ret[0], "inspect", WORKS, "");
-	say(&ret[1], "ps", snapshot.works,
-	    snapshot.works == WORKS ? "" : "others' processes are listed without goroutines");
+	say(&ret[1], "ps", snapshot.works, snapshot.works == WORKS ? "" : snapshot.why);
 	ret[2] = snapshot;
 	ret[3] = snapshot;
 	ret[3].name = "dump --stop";

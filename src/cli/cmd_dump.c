@@ -122,6 +122,7 @@ struct dump {
 	struct gs_incomplete_list missing;
 	struct gs_err *err;
 	uint64_t shown;
+	uint32_t n_groups;
 	int64_t next_progress_ns;
 	bool progress;
 };
@@ -186,6 +187,9 @@ static int read_all(struct dump *d)
 		fprintf(stderr, "\r\033[K");
 	if (r < 0 || resumed < 0)
 		return r < 0 ? r : resumed;
+	gs_incomplete_add(&d->missing, "core_bytes_missing", gs_target_missing_bytes(d->target),
+			  "the core file is cut off: this much of the memory it promises is not "
+			  "in it");
 	gs_incomplete_add(&d->missing, "names_unmatched", gs_filter_gave_up(d->filter),
 			  "a regular expression took too long on these names; they count as not "
 			  "matching");
@@ -201,6 +205,7 @@ static int write_groups(struct dump *d)
 	const struct gs_group *g = gs_groups_sorted(d->groups, &n);
 	int r = 0;
 
+	d->n_groups = n;
 	if (d->a->limit && d->a->limit < n)
 		n = (uint32_t)d->a->limit;
 	for (uint32_t i = 0; r == 0 && i < n; i++)
@@ -282,6 +287,19 @@ static int prepare(struct dump *d, const struct gs_out *out)
 	return gs_filter_new(&fo, &d->filter, d->err);
 }
 
+/* Whatever was not found in a core file, that it is cut off explains it. */
+static int blame_cut(struct dump *d, int code)
+{
+	uint64_t missing = gs_target_missing_bytes(d->target);
+
+	if (missing == 0)
+		return code;
+	return gs_fail_in(d->err, code,
+			  "the core file is cut off, %" PRIu64
+			  " bytes of its memory are missing (a full disk, or ulimit -c)",
+			  missing);
+}
+
 static int open_runtime(struct dump *d)
 {
 	int r = gs_open_target(&d->a->common, &d->target, d->err);
@@ -291,7 +309,8 @@ static int open_runtime(struct dump *d)
 	if (d->a->stop && gs_target_kind(d->target) != GS_TARGET_PROCESS)
 		return gs_fail(d->err, -EINVAL, 0,
 			       "--stop is for live processes; a core file stands still");
-	return gs_rt_open(d->target, &d->rt, d->err);
+	r = gs_rt_open(d->target, &d->rt, d->err);
+	return r < 0 ? blame_cut(d, r) : r;
 }
 
 /* Notes that are not part of the result; JSON carries them inside. */
@@ -313,6 +332,24 @@ static void tell(const struct dump *d)
 	for (uint32_t i = 0; i < d->missing.n; i++)
 		gs_note(c, "incomplete: %" PRIu64 " %s: %s", d->missing.item[i].count,
 			d->missing.item[i].what, d->missing.item[i].why);
+}
+
+/* An empty or a short answer must not look like an empty or a small process. */
+static void tell_selection(const struct dump *d)
+{
+	const struct dump_args *a = d->a;
+
+	if (d->shown == 0 && a->goroutine && d->o.n_total == 0)
+		gs_note(&a->common, "no goroutine %" PRIu64 " in this process", a->goroutine);
+	else if (d->shown == 0 && d->o.n_total > 0)
+		gs_note(&a->common, "none of %" PRIu64 " goroutines is as asked for", d->o.n_total);
+	else if (a->limit && !a->group && d->shown >= a->limit)
+		gs_note(&a->common, "there may be more: the end is set by --limit %" PRIu64,
+			a->limit);
+	else if (a->limit && d->n_groups > a->limit)
+		gs_note(&a->common,
+			"the %" PRIu64 " largest of %" PRIu32 " groups, as --limit says", a->limit,
+			d->n_groups);
 }
 
 /* What a busy process always has is told, but is no reason for another exit code. */
@@ -357,9 +394,7 @@ static int run(void *args)
 		code = gs_report(&a->common, &err, "cannot dump %s", a->common.target);
 	} else {
 		tell(&d);
-		if (a->goroutine && d.shown == 0 && d.o.n_total == 0)
-			gs_note(&a->common, "no goroutine %" PRIu64 " in this process",
-				a->goroutine);
+		tell_selection(&d);
 		code = truly_incomplete(&d) ? GS_EXIT_INCOMPLETE : GS_EXIT_OK;
 	}
 	gs_filter_free(d.filter);

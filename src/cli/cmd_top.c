@@ -160,7 +160,7 @@ const struct gs_cmd gs_cmd_top = {
 		       "by state, or "
 		       "one by one, with scheduler, memory and GC figures above. The process is "
 		       "read anew at each "
-		       "refresh and is not stopped.\n\n"
+		       "refresh and is not stopped. Of a core file there is one picture.\n\n"
 		       "Keys: arrows, PgUp, PgDn, Home and End move; Enter shows a goroutine's "
 		       "whole stack, "
 		       "labels and creator, or the goroutines of a group; Esc goes back; g or F5 "
@@ -176,7 +176,7 @@ const struct gs_cmd gs_cmd_top = {
 		    "gosonde top 4711 --batch -n 1 --sort wait    one picture as text\n"
 		    "gosonde top 4711 --format json -d 1m > top.jsonl    a minute of pictures",
 	.formats = formats,
-	.target = GS_ARG_PID,
+	.target = GS_ARG_PID | GS_ARG_CORE,
 	.flags = GS_CMD_DURATION,
 	.options = options,
 	.n_options = GS_ARRAY_SIZE(options),

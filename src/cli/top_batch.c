@@ -212,7 +212,8 @@ static int loop(struct gs_top *t, struct gs_out *o, struct gs_err *err)
 		r = gs_out_flush(o, name, err);
 		if (r < 0)
 			return r;
-		if ((t->a->iterations && i >= t->a->iterations) || !pause_until_next(t, start))
+		if ((t->a->iterations && i >= t->a->iterations) ||
+		    gs_target_kind(t->target) == GS_TARGET_CORE || !pause_until_next(t, start))
 			return 0;
 	}
 }

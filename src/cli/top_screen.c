@@ -768,7 +768,9 @@ static int open_terminal(struct screen *s, struct gs_err *err)
 {
 	const char *term = getenv("TERM");
 
-	s->terminal = newterm(NULL, stdout, stdin);
+	// ncurses would open a terminal that cannot move its cursor, and write everything into one line
+	if (term && strcmp(term, "dumb") != 0 && strcmp(term, "unknown") != 0)
+		s->terminal = newterm(NULL, stdout, stdin);
 	if (!s->terminal)
 		return gs_fail(
 			err, -ENOTTY, 0,

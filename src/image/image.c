@@ -321,7 +321,8 @@ int gs_image_section_bytes(const struct gs_image *img, const struct gs_image_sec
 			       "%s: section %s (%" PRIu64 " bytes at offset %#" PRIx64
 			       ") is outside of the file's %" PRIu64
 			       " bytes. The file is truncated or damaged",
-			       img->name, s->name, s->file_size, s->offset, img->info.file_size);
+			       img->name, s->name[0] ? s->name : "without a name", s->file_size,
+			       s->offset, img->info.file_size);
 	c.what = what_section(lazily(img), s);
 	*ret = c;
 	return 0;

@@ -227,6 +227,9 @@ def poor_terminal():
         with Screen(t.pid, term='no-such-terminal') as s:
             tap.equal(s.wait_exit(), FAILED, 'an unknown terminal')
             tap.ok('TERM' in (s.exit.parent / f'{s.exit.name}.err').read_text(), 'is told, with what to do')
+        with Screen(t.pid, term='dumb') as s:
+            tap.equal(s.wait_exit(), FAILED, 'a terminal that cannot move its cursor')
+            tap.ok('--batch' in (s.exit.parent / f'{s.exit.name}.err').read_text(), 'is told, with what to do')
         with Screen(t.pid, term='vt100') as s:
             s.wait(lambda x: 'COUNT' in x, 'vt100: no colours, and it works')
             s.keys('q')

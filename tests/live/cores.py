@@ -57,6 +57,8 @@ def check_kernel(release, variant):
     moved = core.parent / 'states'
     shutil.copy(target.exe, moved)
     compare(f'{name}, --exe', core, target, want, exe=moved)
+    r = gosonde('top', core, '--batch', timeout=120)
+    tap.ok(r.code in (OK, 4) and r.text.count('Goroutines') == 1, f'{name}: top prints one picture', r)
     core.unlink()
 
 

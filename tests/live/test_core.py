@@ -93,6 +93,8 @@ def damaged():
         if r.code not in (OK, FAILED, TARGET, 4) or r.code != OK and not r.errors.startswith('gosonde '):
             bad.append(f'the first {size} of {len(data)} bytes: {r}')
         partial += r.code == 4 and len(parse_traceback(r.text)) > 0
+        if 4096 <= size < len(data) and 'cut off' not in r.errors:
+            bad.append(f'the first {size} of {len(data)} bytes: no word about the missing ones: {r}')
     tap.ok(not bad, f'{len(places)} truncated cores', *bad)
     tap.note(f'{partial} of them still gave goroutines, marked incomplete')
     bad = []

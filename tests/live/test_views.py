@@ -191,6 +191,13 @@ def filters():
     tap.equal(ids('--function', 'no such function'), set(), 'a filter that fits nothing')
     some = gosonde('dump', target.pid, '--format', 'json', '--limit', '3').json()
     tap.equal(len(some['goroutines']), 3, '--limit')
+    r = gosonde('dump', target.pid, '--limit', '3')
+    tap.ok(r.code == OK and 'may be more' in r.errors, '--limit says that there may be more', r)
+    r = gosonde('dump', target.pid, '--group', '--limit', '2')
+    tap.ok(r.code == OK and re.search(r'the 2 largest of \d+ groups', r.errors), 'and of how many groups', r)
+    r = gosonde('dump', target.pid, '--function', 'no such function')
+    tap.ok(r.code == OK and not r.out and re.search(r'none of \d+ goroutines', r.errors),
+           'nothing to show is not the same as no goroutines', r)
     one = next(iter(want(lambda g: g['wait_reason'] == 'sleep')))
     tap.equal(ids('--goroutine', str(one)), {one}, '--goroutine')
     r = gosonde('dump', target.pid, '--function', '(unclosed')
