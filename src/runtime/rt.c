@@ -16,7 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PCLNTAB_COPY_MAX (512u << 20)
+#define COPIES_MAX (1ull << 30) /* bytes of all plugins' tables */
 #define CHECK_GS 64u
 
 const struct gs_rt_facts *gs_rt_facts(const struct gs_rt *rt)
@@ -45,9 +45,17 @@ static int64_t off(const struct gs_rt *rt, enum gs_go_field f)
 	return rt->facts.layout.offset[f];
 }
 
+/* A word of a g, of which there are as many bytes as the layout says. */
 static uint64_t word(const struct gs_rt *rt, const uint8_t *bytes, enum gs_go_field f)
 {
-	return gs_go_has(&rt->facts.layout, f) ? gs__u64(bytes + off(rt, f)) : 0;
+	return gs__field_u64(&rt->facts.layout, f, bytes, (size_t)off(rt, GS_GO_G_SIZE));
+}
+
+static uint8_t byte(const struct gs_rt *rt, const uint8_t *bytes, enum gs_go_field f)
+{
+	const struct gs_go_layout *l = &rt->facts.layout;
+
+	return gs__field_within(l, f, 1, (size_t)l->offset[GS_GO_G_SIZE]) ? bytes[l->offset[f]] : 0;
 }
 
 /* The runtime's numbers (runtime2.go) have holes: 5 and 7 were states once. */
@@ -65,7 +73,8 @@ static uint32_t state_of(uint32_t status)
 
 void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *b, struct gs__g *ret)
 {
-	uint32_t status = gs__u32(b + off(rt, GS_GO_G_ATOMICSTATUS));
+	uint32_t status = gs__field_u32(&rt->facts.layout, GS_GO_G_ATOMICSTATUS, b,
+					(size_t)off(rt, GS_GO_G_SIZE));
 
 	ret->addr = addr;
 	ret->stack_lo = word(rt, b, GS_GO_G_STACK_LO);
@@ -86,10 +95,8 @@ void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *b, struct
 	ret->waitsince = (int64_t)word(rt, b, GS_GO_G_WAITSINCE);
 	ret->scan = status & 0x1000; /* _Gscan */
 	ret->status = state_of(status & 0xfff);
-	ret->waitreason = b[off(rt, GS_GO_G_WAITREASON)];
-	ret->tracking_seq = gs_go_has(&rt->facts.layout, GS_GO_G_TRACKING_SEQ)
-				    ? b[off(rt, GS_GO_G_TRACKING_SEQ)]
-				    : 0;
+	ret->waitreason = byte(rt, b, GS_GO_G_WAITREASON);
+	ret->tracking_seq = byte(rt, b, GS_GO_G_TRACKING_SEQ);
 }
 
 bool gs__g_same(const struct gs__g *a, const struct gs__g *b)
@@ -182,8 +189,8 @@ static int open_main_module(struct gs_rt *rt, struct gs_err *err)
 	return 0;
 }
 
-/* Copy [at, at + size) of the target, no more than its mapping and @limit. */
-static void *copy_memory(struct gs_rt *rt, gs_addr at, uint64_t size, uint64_t limit,
+/* Copy [at, at + size) of the target (size 0: to the end), no more than its mapping and @io_budget. */
+static void *copy_memory(struct gs_rt *rt, gs_addr at, uint64_t size, uint64_t *io_budget,
 			 uint64_t *ret_size)
 {
 	const struct gs_map *map = gs_target_map_at(rt->target, at);
@@ -193,9 +200,10 @@ static void *copy_memory(struct gs_rt *rt, gs_addr at, uint64_t size, uint64_t l
 		return NULL;
 	if (size == 0 || size > map->end - at)
 		size = map->end - at;
-	if (size > limit)
-		size = limit;
-	copy = malloc(size);
+	if (size > *io_budget)
+		size = *io_budget;
+	*io_budget -= size;
+	copy = malloc(size ? size : 1);
 	if (!copy || gs_memory_read(rt->mem, at, copy, size, NULL) < 0) {
 		free(copy);
 		return NULL;
@@ -204,13 +212,15 @@ static void *copy_memory(struct gs_rt *rt, gs_addr at, uint64_t size, uint64_t l
 	return copy;
 }
 
-/* Plugins: the chain behind firstmoduledata. Their files may be gone, so everything is copied. */
+/* Plugins: the chain behind firstmoduledata. Their files may be gone, so everything is copied. The chain
+ * may be a cycle, also of modules that are no use: hops are counted. */
 static void open_plugins(struct gs_rt *rt)
 {
 	unsigned int minor = rt->facts.build.release_known ? rt->facts.build.release.minor : 0;
 	gs_addr next = rt->module[0].md.next;
+	uint64_t budget = COPIES_MAX;
 
-	while (next && rt->n_modules < GS_RT_MAX_MODULES) {
+	for (uint32_t hop = 1; next && hop < GS_RT_MAX_MODULES; hop++) {
 		struct gs__module *mod = &rt->module[rt->n_modules];
 		uint64_t size, gofunc_size = 0;
 		struct gs_cursor bytes, gofunc;
@@ -219,12 +229,11 @@ static void open_plugins(struct gs_rt *rt)
 		if (gs_go_moduledata_read(rt->mem, minor, next, &mod->md, NULL) != 0)
 			return;
 		next = mod->md.next;
-		mod->pclntab_copy = copy_memory(rt, mod->md.pclntab, mod->md.pclntab_size,
-						PCLNTAB_COPY_MAX, &size);
+		mod->pclntab_copy =
+			copy_memory(rt, mod->md.pclntab, mod->md.pclntab_size, &budget, &size);
 		if (!mod->pclntab_copy)
 			continue;
-		mod->gofunc_copy =
-			copy_memory(rt, mod->md.gofunc, 0, PCLNTAB_COPY_MAX, &gofunc_size);
+		mod->gofunc_copy = copy_memory(rt, mod->md.gofunc, 0, &budget, &gofunc_size);
 		bytes = gs_cursor_make(mod->pclntab_copy, size, "plugin pclntab");
 		gofunc = gs_cursor_make(mod->gofunc_copy, gofunc_size, "plugin gofunc");
 		if (gs_go_pclntab_open(&bytes, minor, mod->md.text, &gofunc, &mod->tab, NULL) < 0) {

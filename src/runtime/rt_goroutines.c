@@ -33,14 +33,12 @@ struct piece {
 /* One goroutine of the batch. */
 struct slot {
 	struct gs__g g;
-	const uint8_t *g_bytes;
 	const uint8_t *stack;
 	uint32_t stack_len;
 	gs_addr stack_at;
-	bool have;    /* @g is filled */
-	bool keep;    /* will be visited */
-	bool moved;   /* kept changing; @g is of the last attempt */
-	bool retried; /* was read on its own; its stack is in the pass's retry buffer */
+	bool have;  /* @g is filled */
+	bool keep;  /* will be visited */
+	bool moved; /* kept changing; @g is of the last attempt */
 	struct gs__labels labels;
 };
 

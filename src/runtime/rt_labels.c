@@ -23,6 +23,16 @@ struct set {
 	bool ok;
 };
 
+/* All of a map's header that is looked at lies in set.head. */
+static bool map_layout_usable(const struct gs_go_layout *l)
+{
+	const size_t len = sizeof(((struct set *)NULL)->head);
+
+	return gs__field_within(l, GS_GO_HMAP_COUNT, 8, len) &&
+	       gs__field_within(l, GS_GO_HMAP_B, 1, len) &&
+	       gs__field_within(l, GS_GO_HMAP_BUCKETS, 8, len);
+}
+
 struct work {
 	struct gs_rt *rt;
 	struct gs_arena *arena;
@@ -212,7 +222,6 @@ int gs__labels_read(struct gs_rt *rt, const gs_addr *ptrs, size_t n, struct gs_a
 		    struct gs__labels *ret, struct gs_err *err)
 {
 	struct work w = { .rt = rt, .arena = arena, .n = n };
-	const struct gs_go_layout *l = &rt->facts.layout;
 	gs_addr *maps;
 	bool any = false;
 	int r = 0;
@@ -221,7 +230,7 @@ int gs__labels_read(struct gs_rt *rt, const gs_addr *ptrs, size_t n, struct gs_a
 		any |= ptrs[i] != 0;
 	if (!any)
 		return 0;
-	if (is_map(rt) && (!gs_go_has(l, GS_GO_HMAP_BUCKETS) || l->offset[GS_GO_HMAP_BUCKETS] > 48))
+	if (is_map(rt) && !map_layout_usable(&rt->facts.layout))
 		return 0;
 	w.set = gs_arena_array(arena, n, sizeof(*w.set));
 	w.reads = gs_arena_array(arena, n, sizeof(*w.reads));

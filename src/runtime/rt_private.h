@@ -8,7 +8,7 @@
 
 /* Bounds on what a target can make us do. */
 #define GS_RT_MAX_GOROUTINES (1u << 26)
-#define GS_RT_MAX_THREADS (1u << 20)
+#define GS_RT_MAX_THREADS (1u << 18)
 #define GS_RT_MAX_MODULES 256u
 #define GS_RT_MAX_LINES 64 /* inlined frames at one pc */
 #define GS_RT_MAX_FRAMES 10000u
@@ -203,6 +203,29 @@ static inline uint32_t gs__u32(const uint8_t *p)
 
 	__builtin_memcpy(&v, p, sizeof(v));
 	return v;
+}
+
+/** The field lies wholly in the first @len bytes of its structure. Layouts may come from the target's own
+ *  DWARF, which can put a field anywhere. */
+static inline bool gs__field_within(const struct gs_go_layout *l, enum gs_go_field f, size_t width,
+				    size_t len)
+{
+	int32_t at = l->offset[f];
+
+	return at >= 0 && (size_t)at + width <= len;
+}
+
+/** The word of a field in the first @len bytes of its structure; 0 if it is not there. */
+static inline uint64_t gs__field_u64(const struct gs_go_layout *l, enum gs_go_field f,
+				     const uint8_t *bytes, size_t len)
+{
+	return gs__field_within(l, f, 8, len) ? gs__u64(bytes + l->offset[f]) : 0;
+}
+
+static inline uint32_t gs__field_u32(const struct gs_go_layout *l, enum gs_go_field f,
+				     const uint8_t *bytes, size_t len)
+{
+	return gs__field_within(l, f, 4, len) ? gs__u32(bytes + l->offset[f]) : 0;
 }
 
 #endif

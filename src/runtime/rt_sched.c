@@ -6,22 +6,22 @@
  */
 #include "runtime/rt_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define PS_MAX 4096u
 
-static int64_t field_u32(const struct gs_rt *rt, const uint8_t *b, size_t len, enum gs_go_field f)
+/* Counters are signed: one may be below zero for a moment. */
+static int64_t field_i32(const struct gs_rt *rt, const uint8_t *b, size_t len, enum gs_go_field f)
 {
-	int32_t at = rt->facts.layout.offset[f];
-
-	return at < 0 || (size_t)at + 4 > len ? 0 : (int64_t)(int32_t)gs__u32(b + at);
+	return (int32_t)gs__field_u32(&rt->facts.layout, f, b, len);
 }
 
 static uint64_t free_gs(const struct gs_rt *rt, const uint8_t *b, size_t len)
 {
-	int64_t n = field_u32(rt, b, len, GS_GO_SCHED_GFREE_N) +
-		    field_u32(rt, b, len, GS_GO_SCHED_GFREE_STACK_SIZE) +
-		    field_u32(rt, b, len, GS_GO_SCHED_GFREE_NOSTACK_SIZE);
+	int64_t n = field_i32(rt, b, len, GS_GO_SCHED_GFREE_N) +
+		    field_i32(rt, b, len, GS_GO_SCHED_GFREE_STACK_SIZE) +
+		    field_i32(rt, b, len, GS_GO_SCHED_GFREE_NOSTACK_SIZE);
 
 	return n > 0 ? (uint64_t)n : 0;
 }
@@ -40,22 +40,19 @@ static int read_sched(struct gs_rt *rt, struct gs_rt_sched *ret, uint64_t *ret_f
 	if (!at || l->offset[GS_GO_SCHED_SIZE] <= 0)
 		return 0;
 	b = gs_array_new(1, len);
-	r = b ? gs_memory_read(rt->mem, at, b, len, err) : gs_fail(err, -12, 0, "no memory");
+	r = b ? gs_memory_read(rt->mem, at, b, len, err)
+	      : gs_fail(err, -ENOMEM, 0, "no memory for scheduler counters");
 	if (r < 0)
 		return r;
-	alive = (gs_go_has(l, GS_GO_SCHED_MNEXT)
-			 ? (int64_t)gs__u64(b + l->offset[GS_GO_SCHED_MNEXT])
-			 : 0) -
-		(gs_go_has(l, GS_GO_SCHED_NMFREED)
-			 ? (int64_t)gs__u64(b + l->offset[GS_GO_SCHED_NMFREED])
-			 : 0);
+	alive = (int64_t)(gs__field_u64(l, GS_GO_SCHED_MNEXT, b, len) -
+			  gs__field_u64(l, GS_GO_SCHED_NMFREED, b, len));
 	ret->threads = alive > 0 ? (uint32_t)alive : 0;
-	ret->idle_ps = (uint32_t)field_u32(rt, b, len, GS_GO_SCHED_NPIDLE);
-	ret->spinning_ms = (uint32_t)field_u32(rt, b, len, GS_GO_SCHED_NMSPINNING);
-	ret->runnable_global = (uint64_t)(field_u32(rt, b, len, GS_GO_SCHED_RUNQSIZE) +
-					  field_u32(rt, b, len, GS_GO_SCHED_RUNQ_SIZE));
-	ret->gc_waiting = field_u32(rt, b, len, GS_GO_SCHED_GCWAITING) & 0xff;
-	*ret_system = (uint64_t)field_u32(rt, b, len, GS_GO_SCHED_NGSYS);
+	ret->idle_ps = (uint32_t)field_i32(rt, b, len, GS_GO_SCHED_NPIDLE);
+	ret->spinning_ms = (uint32_t)field_i32(rt, b, len, GS_GO_SCHED_NMSPINNING);
+	ret->runnable_global = (uint64_t)(field_i32(rt, b, len, GS_GO_SCHED_RUNQSIZE) +
+					  field_i32(rt, b, len, GS_GO_SCHED_RUNQ_SIZE));
+	ret->gc_waiting = field_i32(rt, b, len, GS_GO_SCHED_GCWAITING) & 0xff;
+	*ret_system = (uint64_t)field_i32(rt, b, len, GS_GO_SCHED_NGSYS);
 	*ret_free = free_gs(rt, b, len);
 	return 0;
 }
@@ -80,12 +77,12 @@ static void read_ps(struct gs_rt *rt, struct gs_rt_sched *ret, uint64_t *io_free
 
 		if (gs_memory_read(rt->mem, ptrs[i], b, len, NULL) < 0)
 			continue;
-		queued = gs__u32(b + l->offset[GS_GO_P_RUNQTAIL]) -
-			 gs__u32(b + l->offset[GS_GO_P_RUNQHEAD]);
+		queued = gs__field_u32(l, GS_GO_P_RUNQTAIL, b, len) -
+			 gs__field_u32(l, GS_GO_P_RUNQHEAD, b, len);
 		ret->runnable_local += (queued <= 256 ? queued : 0) +
-				       (gs__u64(b + l->offset[GS_GO_P_RUNNEXT]) != 0);
-		*io_free += (uint64_t)(field_u32(rt, b, len, GS_GO_P_GFREE_N) +
-				       field_u32(rt, b, len, GS_GO_P_GFREE_SIZE));
+				       (gs__field_u64(l, GS_GO_P_RUNNEXT, b, len) != 0);
+		*io_free += (uint64_t)(field_i32(rt, b, len, GS_GO_P_GFREE_N) +
+				       field_i32(rt, b, len, GS_GO_P_GFREE_SIZE));
 	}
 }
 

@@ -83,9 +83,12 @@ static struct gs__m *add_m(struct gs__m_table *t)
 	return &t->m[t->n++];
 }
 
+/* A word of an m, of which there are as many bytes as the layout says. */
 static gs_addr field(const struct gs_rt *rt, const uint8_t *bytes, enum gs_go_field f)
 {
-	return gs_go_has(&rt->facts.layout, f) ? gs__u64(bytes + rt->facts.layout.offset[f]) : 0;
+	const struct gs_go_layout *l = &rt->facts.layout;
+
+	return gs__field_u64(l, f, bytes, (size_t)l->offset[GS_GO_M_SIZE]);
 }
 
 static void decode_m(const struct gs_rt *rt, gs_addr addr, const uint8_t *bytes, struct gs__m *m)
@@ -140,7 +143,7 @@ int gs__ms_read(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err 
 	bytes = gs_array_new(1, (size_t)l->offset[GS_GO_M_SIZE]);
 	if (!bytes)
 		return gs_fail(err, -ENOMEM, 0, "no memory for the list of threads");
-	while (at && rt->ms.n < GS_RT_MAX_THREADS) {
+	while (at) {
 		struct gs__m *m;
 
 		if (gs_memory_read(rt->mem, at, bytes, (size_t)l->offset[GS_GO_M_SIZE], NULL) < 0) {
@@ -153,8 +156,8 @@ int gs__ms_read(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err 
 			return gs_fail(err, -ENOMEM, 0, "no memory for the list of threads");
 		decode_m(rt, at, bytes, m);
 		at = field(rt, bytes, GS_GO_M_ALLLINK);
-		/* A cycle would repeat the first entry or run into the limit below. */
-		if (at == rt->ms.m[0].addr || rt->ms.n > 4 * 65536u) {
+		/* A cycle repeats the first entry or runs into the limit. */
+		if (at && (at == rt->ms.m[0].addr || rt->ms.n == GS_RT_MAX_THREADS)) {
 			gs_incomplete_add(inc, "threads_unreadable", 1,
 					  "the list of threads (runtime.allm) is a cycle");
 			break;

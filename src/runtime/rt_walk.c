@@ -31,6 +31,8 @@ enum {
 };
 
 #define SLOW_READS_MAX 20000u
+/* A signal handler may be interrupted by another signal; no deeper than there are kinds of them. */
+#define SIGNAL_FRAMES_MAX 64u
 
 bool gs__stack_word(struct gs__stack_view *v, gs_addr addr, uint64_t *ret)
 {
@@ -210,6 +212,7 @@ static bool begin(struct gs_rt *rt, const struct gs__walk_start *start, struct f
 void gs__walk(struct gs_rt *rt, struct gs__stack_view *view, const struct gs__walk_start *start,
 	      struct gs__walk *io)
 {
+	uint32_t signal_frames = 0;
 	bool pc_unknown = false;
 	struct frame f;
 
@@ -232,7 +235,9 @@ void gs__walk(struct gs_rt *rt, struct gs__stack_view *view, const struct gs__wa
 			break;
 		}
 		more = resolve(rt, &f, view, &io->end);
-		if (f.info->id == GS_GO_FUNC_SIGTRAMP && start->may_jump && f.fp) {
+		/* Counted, for a damaged stack can lead from a signal frame to the same one again. */
+		if (f.info->id == GS_GO_FUNC_SIGTRAMP && start->may_jump && f.fp &&
+		    signal_frames++ < SIGNAL_FRAMES_MAX) {
 			/* Everything so far ran on the signal stack; what it interrupted counts. */
 			if (leave_signal(rt, &f, view)) {
 				io->n = 0;
