@@ -27,6 +27,7 @@ struct parser {
 	struct gs_go_buildinfo *bi;
 	struct gs_go_module *deps, *last;
 	struct gs_go_setting *settings;
+	size_t max_deps, max_settings; /* as counted; the file may be written to since */
 	const char *what;
 	unsigned int line;
 };
@@ -278,6 +279,8 @@ static int setting_line(struct parser *p, struct text t, struct gs_err *err)
 	bool found;
 	int r;
 
+	if (p->bi->n_settings == p->max_settings)
+		return bad(p, t, "the file changed while it was read", err);
 	if (t.n && (t.s[0] == '"' || t.s[0] == '`')) {
 		key = (struct text){ t.s, literal_len(t) };
 		t.s += key.n;
@@ -315,6 +318,8 @@ static int parse_line(struct parser *p, struct text t, struct gs_err *err)
 		return 0;
 	}
 	if (starts(&t, "dep\t")) {
+		if (p->bi->n_deps == p->max_deps)
+			return bad(p, t, "the file changed while it was read", err);
 		m = &p->deps[p->bi->n_deps];
 		r = module_line(p, t, false, m, err);
 		if (r < 0)
@@ -349,6 +354,8 @@ int gs__go_modinfo_parse(const struct gs_cursor *mod, struct gs_arena *arena,
 	p.settings = gs_arena_array(arena, settings + 1, sizeof(*p.settings));
 	if (!p.deps || !p.settings)
 		return no_memory(&p, err);
+	p.max_deps = deps;
+	p.max_settings = settings;
 	bi->deps = p.deps;
 	bi->settings = p.settings;
 	for (rest = all; rest.n;) {

@@ -22,11 +22,15 @@
 /* How many functions at the start of the table are looked at before it is believed. */
 #define PROVED_FUNCTIONS 16
 #define CANDIDATES_MAX 16
+/* Headers looked at in one image: a file full of them must not take for ever. */
+#define HEADERS_MAX 4096
+/* As much of a name as is looked at. */
+#define PRINTABLE_MAX 256
 
 struct candidates {
 	struct gs_cursor bytes[CANDIDATES_MAX];
 	gs_addr addr[CANDIDATES_MAX];
-	size_t n;
+	size_t n, headers; /* headers: seen, proved or not */
 };
 
 static bool is_table_section(const char *name)
@@ -99,7 +103,8 @@ static bool proved(const struct gs_image *img, const struct gs_cursor *bytes, gs
 	    gs_go_pclntab_open(bytes, 0, 0, NULL, &t, &err) < 0 || !proved_text(img, addr, t, &h))
 		return false;
 	for (uint32_t i = 0; i < PROVED_FUNCTIONS && i < t->nfunc; i++)
-		if (gs_go_func_at(t, i, &f, &err) < 0 || !printable(f.name, strlen(f.name)))
+		if (gs_go_func_at(t, i, &f, &err) < 0 ||
+		    !printable(f.name, strnlen(f.name, PRINTABLE_MAX)))
 			return false;
 	return true;
 }
@@ -118,7 +123,8 @@ static int scan(const struct gs_image *img, const struct gs_cursor *bytes, gs_ad
 	r = gs_cursor_skip(&c, -addr & 7, err);
 	if (r < 0)
 		return 0; // smaller than a word
-	while (gs_cursor_left(&c) >= GS__GO_HEADER_BYTES && ret->n < CANDIDATES_MAX) {
+	while (gs_cursor_left(&c) >= GS__GO_HEADER_BYTES && ret->n < CANDIDATES_MAX &&
+	       ret->headers < HEADERS_MAX) {
 		struct gs_cursor hit = c;
 
 		addr = start + gs_cursor_offset(&c);
@@ -129,6 +135,7 @@ static int scan(const struct gs_image *img, const struct gs_cursor *bytes, gs_ad
 		    word != (tails[1] | GS__GO_MAGIC_120) &&
 		    word != (tails[0] | GS__GO_MAGIC_118) && word != (tails[1] | GS__GO_MAGIC_118))
 			continue;
+		ret->headers++;
 		if (!proved(img, &hit, addr))
 			continue;
 		r = gs_cursor_sub(&hit, gs_cursor_left(&hit), &ret->bytes[ret->n], err);

@@ -38,19 +38,6 @@ struct gs__go_name_index *gs__go_name_index_free(struct gs__go_name_index *x)
 }
 GS_DEFINE_CLEANUP(struct gs__go_name_index *, gs__go_name_index_free)
 
-static uint32_t hash_name(uint64_t seed, const char *s, size_t n)
-{
-	uint64_t h = seed ^ n, v;
-
-	for (; n >= sizeof(v); s += sizeof(v), n -= sizeof(v)) {
-		memcpy(&v, s, sizeof(v));
-		h = gs_hash_u64(h, v);
-	}
-	v = 0;
-	memcpy(&v, s, n);
-	return (uint32_t)gs_hash_u64(h, v);
-}
-
 static int function_name(const struct gs_go_pclntab *t, uint32_t i, const char **ret,
 			 size_t *ret_len, struct gs_err *err)
 {
@@ -90,7 +77,7 @@ static int build_index(const struct gs_go_pclntab *t, struct gs__go_name_index *
 		r = function_name(t, i, &name, &len, err);
 		if (r < 0)
 			return r;
-		x->hash[i] = hash_name(x->seed, name, len);
+		x->hash[i] = (uint32_t)gs_hash_bytes(x->seed, name, len);
 		slot = &x->head[x->hash[i] & x->mask];
 		x->next[i] = *slot;
 		*slot = i;
@@ -133,7 +120,7 @@ int gs_go_func_by_name(const struct gs_go_pclntab *t, const char *name, uint32_t
 	r = get_index(t, &x, err);
 	if (r < 0)
 		return r;
-	hash = hash_name(x->seed, name, len);
+	hash = (uint32_t)gs_hash_bytes(x->seed, name, len);
 	for (uint32_t i = x->head[hash & x->mask]; i != NONE; i = x->next[i]) {
 		if (x->hash[i] != hash)
 			continue;
@@ -183,15 +170,18 @@ static int first_bytes_at(const struct gs_go_pclntab *t, uint32_t i, uint64_t *r
 static int match(const struct gs_go_pclntab *t, uint32_t i, uint32_t off, const char *const *names,
 		 size_t n, struct gs_go_func *found, size_t *left, struct gs_err *err)
 {
-	const char *name;
-	size_t len;
+	struct gs_cursor c = t->names;
 	int r;
 
-	r = gs__go_string(&t->names, off, &name, &len, err);
+	r = gs_cursor_seek(&c, off, err);
 	if (r < 0)
 		return r;
 	for (size_t k = 0; k < n; k++) {
-		if (found[k].name || strcmp(names[k], name) != 0)
+		size_t size = strlen(names[k]) + 1; // with the NUL
+
+		// Compared in place: looking for the ends of hostile names could take for ever.
+		if (found[k].name || gs_cursor_left(&c) < size ||
+		    memcmp(c.pos, names[k], size) != 0)
 			continue;
 		r = gs_go_func_at(t, i, &found[k], err);
 		if (r < 0)

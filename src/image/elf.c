@@ -231,7 +231,8 @@ static int read_segments(struct gs_image *img, struct gs_err *err)
 		r = gs__elf_phdr(img, i, &ph, err);
 		if (r < 0)
 			return r;
-		if (ph.p_type == PT_LOAD)
+		// Counted again, for somebody may be writing to the file.
+		if (ph.p_type == PT_LOAD && n < img->info.n_segments)
 			add_segment(img, &n, &ph);
 		else if (ph.p_type == PT_INTERP)
 			read_interp(img, &ph);
@@ -426,13 +427,19 @@ static bool owner_is(const struct gs_cursor *name, const char *owner)
 	return true;
 }
 
+/* @io_budget: bytes of notes that may still be looked at. */
 static int search_notes(const struct gs_image *img, uint64_t off, uint64_t size, uint64_t align,
-			const char *owner, uint32_t type, struct gs_cursor *ret, struct gs_err *err)
+			const char *owner, uint32_t type, uint64_t *io_budget,
+			struct gs_cursor *ret, struct gs_err *err)
 {
 	struct gs_cursor c, name, desc;
 	Elf64_Nhdr nh;
 	int r = gs_cursor_window(&img->file, off, size, &c, err);
 
+	if (r == 0 && size > *io_budget)
+		return gs_fail(err, -GS_E_LIMIT, off,
+			       "%s: its notes overlap beyond measure. It is damaged", img->name);
+	*io_budget -= r == 0 ? size : 0;
 	while (r == 0 && gs_cursor_left(&c) > 0) {
 		r = next_note(&c, align == 8 ? 8 : 4, &nh, &name, &desc, err);
 		if (r == 0 && nh.n_type == type && owner_is(&name, owner)) {
@@ -446,6 +453,9 @@ static int search_notes(const struct gs_image *img, uint64_t off, uint64_t size,
 int gs_image_find_note(const struct gs_image *img, const char *owner, uint32_t type,
 		       struct gs_cursor *ret, struct gs_err *err)
 {
+	// Notes are in a segment and once more in a section; headers that all name the same bytes
+	// would make the search quadratic.
+	uint64_t budget = 2 * img->info.file_size;
 	int r = 1;
 
 	if (img->info.format != GS_IMAGE_ELF)
@@ -458,7 +468,7 @@ int gs_image_find_note(const struct gs_image *img, const char *owner, uint32_t t
 			return r;
 		r = ph.p_type != PT_NOTE ? 1
 					 : search_notes(img, ph.p_offset, ph.p_filesz, ph.p_align,
-							owner, type, ret, err);
+							owner, type, &budget, ret, err);
 	}
 	for (uint32_t i = 0; r == 1 && i < img->info.n_sections; i++) {
 		Elf64_Shdr sh;
@@ -466,9 +476,10 @@ int gs_image_find_note(const struct gs_image *img, const char *owner, uint32_t t
 		r = read_shdr(&img->elf.shdrs, i, &sh, err);
 		if (r < 0)
 			return r;
-		r = sh.sh_type != SHT_NOTE ? 1
-					   : search_notes(img, sh.sh_offset, sh.sh_size,
-							  sh.sh_addralign, owner, type, ret, err);
+		r = sh.sh_type != SHT_NOTE
+			    ? 1
+			    : search_notes(img, sh.sh_offset, sh.sh_size, sh.sh_addralign, owner,
+					   type, &budget, ret, err);
 	}
 	return r;
 }

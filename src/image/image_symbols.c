@@ -21,19 +21,6 @@
 #define INDEX_MAX (1u << 22)
 #define TABLE_BIT 0x80000000u
 
-static uint64_t hash_name(const char *name, size_t n)
-{
-	uint64_t h = gs_hash_seed(), v;
-
-	for (; n >= sizeof(v); n -= sizeof(v), name += sizeof(v)) {
-		memcpy(&v, name, sizeof(v));
-		h = gs_hash_u64(h, v);
-	}
-	v = n; // also tells "a" from "a\0"
-	memcpy(&v, name, n);
-	return gs_hash_u64(h, v ^ (uint64_t)n << 56);
-}
-
 int gs__image_add_symtab(struct gs_image *img, const struct gs_cursor *records, uint64_t n,
 			 uint32_t record_size, const struct gs_cursor *strings, struct gs_err *err)
 {
@@ -240,7 +227,7 @@ static int index_table(struct gs_image *img, unsigned int which, struct gs_err *
 			continue;
 		if (budget == 0)
 			return over_budget(img, err);
-		p->hash = hash_name(p->name, p->len);
+		p->hash = gs_hash_bytes(gs_hash_seed(), p->name, p->len);
 		p->record = (i + 1) | which << 31;
 		__builtin_prefetch(&img->slots[(uint32_t)p->hash & img->slot_mask], 1);
 		if (++n == BATCH) {
@@ -293,7 +280,7 @@ int gs_image_find_symbol(const struct gs_image *image, const char *name,
 	r = gs__image_once(img, &img->index_lazy, build_index, err);
 	if (r < 0)
 		return r;
-	r = probe(img, name, n, hash_name(name, n), &slot, &t, &s, err);
+	r = probe(img, name, n, gs_hash_bytes(gs_hash_seed(), name, n), &slot, &t, &s, err);
 	return r ? r : found(img, t, &s, ret, err);
 }
 

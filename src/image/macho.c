@@ -225,6 +225,10 @@ static int read_segment(struct gs_image *img, struct gs_cursor *c, struct walk *
 
 	if (r < 0)
 		return r;
+	// They were counted before, but somebody may be writing to the file.
+	if (w->n_segments == img->info.n_segments ||
+	    raw.nsects > img->info.n_sections - w->n_sections)
+		return gs_fail(err, -GS_E_BAD_DATA, 0, "the file changed while it was read");
 	s->addr = raw.vmaddr;
 	s->size = raw.vmsize;
 	s->offset = raw.fileoff;

@@ -310,13 +310,17 @@ static void sort_segments(struct gs_core *c)
 	c->n_segments = n;
 }
 
-/* The part of a note segment that a cut core still has. */
-static struct gs_cursor note_window(const struct gs_core *c, const struct gs__peek_phdr *ph)
+/* The part of a note segment that a cut core still has. @io_budget: of all such segments together, as
+ * many that name the same bytes would take time in square. */
+static struct gs_cursor note_window(const struct gs_core *c, const struct gs__peek_phdr *ph,
+				    uint64_t *io_budget)
 {
 	uint64_t off = ph->offset < c->size ? ph->offset : c->size;
-	uint64_t left = c->size - off;
+	uint64_t left = c->size - off < *io_budget ? c->size - off : *io_budget;
+	uint64_t n = ph->filesz < left ? ph->filesz : left;
 
-	return gs_cursor_make(c->bytes + off, ph->filesz < left ? ph->filesz : left, c->name);
+	*io_budget -= n;
+	return gs_cursor_make(c->bytes + off, n, c->name);
 }
 
 static int read_phdrs(struct gs_core *c, const struct gs__elf_head *h, struct gs_err *err)
@@ -326,7 +330,7 @@ static int read_phdrs(struct gs_core *c, const struct gs__elf_head *h, struct gs
 	if (!c->segments)
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for %" PRIu64 " segments", c->name,
 			       h->phnum);
-	for (uint64_t i = 0; i < h->phnum; i++) {
+	for (uint64_t i = 0, notes = c->size; i < h->phnum; i++) {
 		struct gs__peek_phdr ph;
 		int r = 0;
 
@@ -336,7 +340,7 @@ static int read_phdrs(struct gs_core *c, const struct gs__elf_head *h, struct gs
 			break; // cut inside of the table: use what there is
 		}
 		if (ph.type == PT_NOTE)
-			r = gs__core_notes(c, note_window(c, &ph), ph.align, err);
+			r = gs__core_notes(c, note_window(c, &ph, &notes), ph.align, err);
 		else if (ph.type == PT_LOAD)
 			add_segment(c, &ph);
 		if (r < 0)

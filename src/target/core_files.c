@@ -260,10 +260,12 @@ static int ranges_from_image(struct gs_core *c, const char *path, struct gs_err 
 								    .offset = s->offset };
 	}
 	gs__core_sort_ranges(c);
-	c->n_files = 1;
 	c->files[0] =
 		(struct gs__core_file){ .path = gs_arena_strndup(c->arena, path, strlen(path)),
 					.fd = -1 };
+	if (!c->files[0].path)
+		return gs_fail(err, -ENOMEM, 0, "%s: no memory", c->name);
+	c->n_files = 1;
 	c->exe_file = 0;
 	return 0;
 }
