@@ -124,7 +124,7 @@ $ gosonde inspect $SAMPLES/trap.exe | grep -v native
 |   module         example.com/shop (devel)
 |   UUID           0102030405060708090a0b0c0d0e0f10
 |   linking        static
-|   symbols        no Go function table, symbol table
+|   symbols        Go function table (7 functions, layout of Go 1.20), symbol table
 |   size           6.9 KiB
 |
 | Settings
@@ -137,8 +137,7 @@ $ gosonde inspect $SAMPLES/trap.exe | grep -v native
 |   ok   format_matches_goos    pe for windows
 |   ok   release_supported      Go 1.23
 |   ok   buildinfo              present
-|   fail pclntab                not found: no function names, no stacks (packed
-|                               or garbled?)
+|   ok   pclntab                7 functions
 |   ok   stripped               has a symbol table
 |   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
 |                               cannot show variables
