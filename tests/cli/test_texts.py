@@ -6,10 +6,13 @@ Every command's help fits 80 columns and says the same for -h, --help and `help 
 stderr; manual pages pass mandoc's lint; completion scripts are valid shell and offer what the help
 lists.
 """
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 gosonde = sys.argv[1]
 number = failed = 0
@@ -88,5 +91,16 @@ for words, want in ((['gosonde', 'ins'], ['inspect']), (['gosonde', 'inspect', '
     p = run('bash', '-c', BASH, gosonde, *words)
     got = sorted(p.stdout.split())
     check(f'bash completes {" ".join(words)}', [] if got == want else [f'{got}, {p.stderr}'])
+
+# What `make install` adds to the program.
+with tempfile.TemporaryDirectory() as folder:
+    p = run(Path(__file__).resolve().parents[2] / 'tools' / 'install_texts', os.path.abspath(gosonde), '/usr/share/man',
+            '/usr/share', env={**os.environ, 'DESTDIR': folder})
+    share = Path(folder) / 'usr' / 'share'
+    pages = ['gosonde'] + [f'gosonde-{c}' for c in commands]
+    want = [f'man/man1/{page}.1' for page in pages] + [
+        'bash-completion/completions/gosonde', 'zsh/site-functions/_gosonde', 'fish/vendor_completions.d/gosonde.fish']
+    missing = [f for f in want if not (share / f).is_file() or not (share / f).stat().st_size]
+    check('install_texts', missing + p.stderr.splitlines())
 print(f'1..{number}')
 sys.exit(1 if failed else 0)
