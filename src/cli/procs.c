@@ -158,7 +158,8 @@ int gs_proc_exe(pid_t pid, char *ret, size_t size)
 	return 0;
 }
 
-int gs_proc_argv0(pid_t pid, char *ret, size_t size)
+/* First word of the command line, "" for none. @return 0 or a negative errno. */
+static int read_argv0(pid_t pid, char *ret, size_t size)
 {
 	ssize_t n = read_file(pid, "cmdline", ret, size);
 
@@ -190,5 +191,5 @@ bool gs_proc_is_called(const struct gs_proc *p, const char *name)
 		return true;
 	if (gs_proc_exe(p->pid, path, sizeof(path)) == 0 && last_part_is(path, name))
 		return true;
-	return gs_proc_argv0(p->pid, path, sizeof(path)) == 0 && last_part_is(path, name);
+	return read_argv0(p->pid, path, sizeof(path)) == 0 && last_part_is(path, name);
 }

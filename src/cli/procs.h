@@ -33,12 +33,10 @@ bool gs_proc_parse_stat(const char *text, uint64_t page, struct gs_proc *ret);
 GS_CHECKED int gs_proc_uid(pid_t pid, uid_t *ret);
 /** Target of /proc/PID/exe, without " (deleted)". @return 0 or a negative errno. */
 GS_CHECKED int gs_proc_exe(pid_t pid, char *ret, size_t size);
-/** First word of the command line, "" for none. @return 0 or a negative errno. */
-GS_CHECKED int gs_proc_argv0(pid_t pid, char *ret, size_t size);
-/** Seconds since boot, and ticks per second. */
+/** Seconds since boot, on the clock of start times; 0 if unknown. */
 double gs_uptime_seconds(void);
 
-/** True if @pid is called @name: its comm, or the last part of its executable's or argv[0]'s path. */
+/** True if @p is called @name: its comm, or the last part of its executable's or argv[0]'s path. */
 bool gs_proc_is_called(const struct gs_proc *p, const char *name);
 
 #endif

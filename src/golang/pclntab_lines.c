@@ -43,8 +43,10 @@ static int varint(struct gs_cursor *c, uint32_t *ret, struct gs_err *err)
 		       "%s: a number of a pc table has no end", c->what);
 }
 
-int gs__go_pc_value(const struct gs_go_pclntab *t, const struct gs_go_func *f, uint32_t table,
-		    gs_addr pc, int32_t *ret, struct gs_err *err)
+/* Value at @pc of the pc table that starts at @table in pctab (runtime.pcvalue). @return 0; 1 if the
+ * function has no such table or it does not reach @pc. */
+GS_CHECKED static int pc_value(const struct gs_go_pclntab *t, const struct gs_go_func *f,
+			       uint32_t table, gs_addr pc, int32_t *ret, struct gs_err *err)
 {
 	struct gs_cursor c = t->pctab;
 	uint64_t target = pc - f->entry, at = 0;
@@ -82,7 +84,7 @@ int gs__go_pc_value(const struct gs_go_pclntab *t, const struct gs_go_func *f, u
 int gs_go_sp_delta(const struct gs_go_pclntab *t, const struct gs_go_func *f, gs_addr pc,
 		   int32_t *ret, struct gs_err *err)
 {
-	int r = gs__go_pc_value(t, f, f->pcsp, pc, ret, err);
+	int r = pc_value(t, f, f->pcsp, pc, ret, err);
 
 	if (r > 0)
 		return gs_fail(err, -GS_E_BAD_DATA, pc,
@@ -102,7 +104,7 @@ int gs_go_pcdata(const struct gs_go_pclntab *t, const struct gs_go_func *f, unsi
 				  (uint64_t)f->offset + t->record_bytes + (uint64_t)table * 4,
 				  &start, err);
 		if (r == 0)
-			r = gs__go_pc_value(t, f, start, pc, ret, err);
+			r = pc_value(t, f, start, pc, ret, err);
 		if (r < 0)
 			return r;
 	}
@@ -143,10 +145,10 @@ static int file_line(const struct gs_go_pclntab *t, const struct gs_go_func *f, 
 
 	l->file = "?";
 	l->line = 0;
-	r = gs__go_pc_value(t, f, f->pcfile, pc, &file, err);
+	r = pc_value(t, f, f->pcfile, pc, &file, err);
 	if (r < 0)
 		return r;
-	r = gs__go_pc_value(t, f, f->pcln, pc, &line, err);
+	r = pc_value(t, f, f->pcln, pc, &line, err);
 	if (r < 0)
 		return r;
 	if (file < 0 || line < 0)

@@ -56,13 +56,6 @@ GS_CHECKED int gs__go_string(const struct gs_cursor *table, uint64_t off, const 
 GS_CHECKED int gs__go_name_offset(const struct gs_go_pclntab *t, uint32_t i, uint32_t *ret,
 				  struct gs_err *err);
 
-/**
- * Value at @pc of the pc table that starts at @table in pctab (runtime.pcvalue).
- * @return 0; 1 if the function has no such table or it does not reach @pc.
- */
-GS_CHECKED int gs__go_pc_value(const struct gs_go_pclntab *t, const struct gs_go_func *f,
-			       uint32_t table, gs_addr pc, int32_t *ret, struct gs_err *err);
-
 /** Our number for a release's number; @name decides where the release's numbers are unknown. */
 enum gs_go_funcid gs__go_funcid(unsigned int minor, uint8_t raw, const char *name);
 

@@ -59,8 +59,9 @@ uint64_t gs__elf_n_phdrs(const struct gs_image *img)
 	return gs_cursor_size(&img->elf.phdrs) / sizeof(Elf64_Phdr);
 }
 
-int gs__elf_shdr_of_type(const struct gs_image *img, uint32_t type, Elf64_Shdr *ret,
-			 struct gs_err *err)
+/* First section header of type @type. @return 0; 1 if there is none. */
+static int shdr_of_type(const struct gs_image *img, uint32_t type, Elf64_Shdr *ret,
+			struct gs_err *err)
 {
 	for (uint32_t i = 0; i < img->info.n_sections; i++) {
 		int r = read_shdr(&img->elf.shdrs, i, ret, err);
@@ -333,7 +334,7 @@ static int section_symtab(struct gs_image *img, uint32_t type, struct gs_err *er
 	struct gs_cursor records, strings, all;
 	Elf64_Shdr sh, link;
 	uint64_t n;
-	int r = gs__elf_shdr_of_type(img, type, &sh, err);
+	int r = shdr_of_type(img, type, &sh, err);
 
 	if (r)
 		return r;

@@ -89,7 +89,8 @@ static int read_dynamic(struct gs_image *img, struct gs_err *err)
 	return dynamic_strings(img, strtab, strsz, &d->strings, err);
 }
 
-int gs__elf_dynamic(struct gs_image *img, const struct gs__elf_dynamic **ret, struct gs_err *err)
+/* PT_DYNAMIC decoded. @return 0; 1 if the file has none. */
+static int dynamic(struct gs_image *img, const struct gs__elf_dynamic **ret, struct gs_err *err)
 {
 	struct gs__elf_dynamic *d = &img->elf.dynamic;
 	int r = gs__image_once(img, &d->lazy, read_dynamic, err);
@@ -105,7 +106,7 @@ int gs__elf_needed(struct gs_image *img, uint32_t i, const char **ret, struct gs
 	const struct gs__elf_dynamic *d;
 	struct gs_cursor c;
 	uint32_t seen = 0;
-	int r = gs__elf_dynamic(img, &d, err);
+	int r = dynamic(img, &d, err);
 
 	if (r)
 		return r;
@@ -183,7 +184,7 @@ int gs__elf_dynamic_symtab(struct gs_image *img, struct gs__symtab *ret, struct 
 	const struct gs__elf_dynamic *d;
 	struct gs_cursor c, records;
 	uint64_t n = 0;
-	int r = gs__elf_dynamic(img, &d, err);
+	int r = dynamic(img, &d, err);
 
 	if (r || !d->symtab || (!d->hash && !d->gnu_hash))
 		return r < 0 ? r : 1;
@@ -212,12 +213,11 @@ static bool is_relative(const struct gs_image *img, const Elf64_Rela *rela)
 					       : type == R_X86_64_RELATIVE;
 }
 
-/* All relocations: DT_RELA, or in files without a dynamic section (static PIE without one, objects)
- * the first allocated SHT_RELA section. @return 0; 1 if there are none. */
+/* The relocations the loader applies: DT_RELA. @return 0; 1 if there are none. */
 static int locate_relocs(struct gs_image *img, struct gs_cursor *ret, struct gs_err *err)
 {
 	const struct gs__elf_dynamic *d;
-	int r = gs__elf_dynamic(img, &d, err);
+	int r = dynamic(img, &d, err);
 
 	if (r)
 		return r;

@@ -159,8 +159,6 @@ int gs__image_range(const struct gs_image *img, gs_addr addr, uint64_t size, str
 void gs__image_note_debug(struct gs_image *img);
 
 /* elf_dynamic.c */
-/** PT_DYNAMIC decoded. @return 0; 1 if the file has none. */
-int gs__elf_dynamic(struct gs_image *img, const struct gs__elf_dynamic **ret, struct gs_err *err);
 /** The dynamic symbol table without section headers. @return 0; 1 if there is none. */
 int gs__elf_dynamic_symtab(struct gs_image *img, struct gs__symtab *ret, struct gs_err *err);
 /** RELATIVE relocation of the word at @addr. @return 0 and its addend; 1 if there is none. */
@@ -171,8 +169,5 @@ int gs__elf_needed(struct gs_image *img, uint32_t i, const char **ret, struct gs
 /** Program header @i, counted without the loader's copies. */
 int gs__elf_phdr(const struct gs_image *img, uint64_t i, Elf64_Phdr *ret, struct gs_err *err);
 uint64_t gs__elf_n_phdrs(const struct gs_image *img);
-/** First section header of type @type. @return 0; 1 if there is none. */
-int gs__elf_shdr_of_type(const struct gs_image *img, uint32_t type, Elf64_Shdr *ret,
-			 struct gs_err *err);
 
 #endif

@@ -43,9 +43,6 @@ struct gs_rt *gs_rt_free(struct gs_rt *rt);
 GS_DEFINE_CLEANUP(struct gs_rt *, gs_rt_free)
 
 const struct gs_rt_facts *gs_rt_facts(const struct gs_rt *rt);
-/** pc to frames (innermost first), cached: @is_return means the call before @pc. At most 64.
- *  @return how many; 0 if no Go function contains it. The frames live as long as @rt. */
-uint32_t gs_rt_symbolise(struct gs_rt *rt, gs_addr pc, bool is_return, const struct gs_frame **ret);
 
 struct gs_rt_dump_options {
 	bool dead;      /* also dead goroutines (free list) */

@@ -200,16 +200,6 @@ const struct gs_frame *gs__creator(struct gs_rt *rt, gs_addr gopc)
 	return f;
 }
 
-uint32_t gs_rt_symbolise(struct gs_rt *rt, gs_addr pc, bool is_return, const struct gs_frame **ret)
-{
-	const struct gs__pc *p = gs__pc_get(rt, pc, !is_return);
-
-	if (!p || !p->known || !gs__pc_frames(rt, p))
-		return 0;
-	*ret = p->frames;
-	return p->n_frames;
-}
-
 /* A wrapper that called a panic function is shown: it panicked instead of calling what it wraps. */
 static bool panics(const char *callee)
 {

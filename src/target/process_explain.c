@@ -86,7 +86,8 @@ static void user_name(uint32_t uid, char *dst, size_t size)
 		snprintf(dst, size, "uid %" PRIu32, uid);
 }
 
-void gs__describe_process(pid_t pid, char *dst, size_t size)
+/* "PID 4711 (user app, uid 1001)" */
+static void describe_process(pid_t pid, char *dst, size_t size)
 {
 	char name[16], user[64];
 	struct who w;
@@ -175,7 +176,7 @@ int gs__explain_refusal(pid_t pid, const char *what, struct gs_err *err)
 
 	if (!err)
 		return -GS_E_PERMISSION;
-	gs__describe_process(pid, whom, sizeof(whom));
+	describe_process(pid, whom, sizeof(whom));
 	snprintf(name, sizeof(name), "%d", pid);
 	look_at(name, &w);
 	look_at("self", &me);

@@ -44,8 +44,6 @@ GS_CHECKED int gs__slurp(int dir_fd, const char *name, size_t max, char **ret, s
 /** Whether the process behind @proc_fd lives in another PID namespace than we do. */
 bool gs__inner_pids(int proc_fd);
 
-/** "PID 4711 (user app, uid 1001)" */
-void gs__describe_process(pid_t pid, char *dst, size_t size);
 /** Fail with -GS_E_PERMISSION and the reason why the kernel refuses ptrace access to @pid. */
 int gs__explain_refusal(pid_t pid, const char *what, struct gs_err *err);
 /** -GS_E_GONE with what happened: exited, or runs another program by now. */

@@ -43,6 +43,34 @@ static int view_result(struct gs_builder *b, struct gs_err *err)
 	return gs_image_from_bytes(bytes, size, "small", &img, err);
 }
 
+/* Thousands of headers that all name the same megabyte of empty notes: refused, not searched for minutes. */
+static void test_overlapping_notes(void **state)
+{
+	enum { SIZE = 1 << 20, HEADERS = 8000 };
+	GS_CLEANUP(gs_freep) uint8_t *file = calloc(1, SIZE);
+	GS_CLEANUP(gs_image_freep) struct gs_image *img = NULL;
+	const Elf64_Ehdr eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB },
+				.e_type = ET_EXEC,
+				.e_machine = EM_X86_64,
+				.e_phoff = sizeof(eh),
+				.e_phentsize = sizeof(Elf64_Phdr),
+				.e_phnum = HEADERS };
+	const uint64_t notes = sizeof(eh) + HEADERS * sizeof(Elf64_Phdr);
+	const Elf64_Phdr ph = { .p_type = PT_NOTE,
+				.p_offset = notes,
+				.p_filesz = (SIZE - notes) / 12 * 12 };
+	struct gs_err err = { 0 };
+	struct gs_cursor c;
+
+	(void)state; // no fixture
+	assert_non_null(file);
+	memcpy(file, &eh, sizeof(eh));
+	for (size_t i = 0; i < HEADERS; i++)
+		memcpy(file + sizeof(eh) + i * sizeof(ph), &ph, sizeof(ph));
+	gs_assert_ok(gs_image_from_bytes(file, SIZE, "notes", &img, &err), &err);
+	gs_assert_fails(-GS_E_LIMIT, "notes", gs_image_find_note(img, "GNU", 3, &c, &err), &err);
+}
+
 static void test_headers(void **state)
 {
 	GS_CLEANUP(gs_builder_freep) struct gs_builder *b = small(GS_ARCH_ARM64);
@@ -466,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_headers_cut_off),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_broken_tables),
+		cmocka_unit_test(test_overlapping_notes),
 		cmocka_unit_test(test_go_images),
 	};
 
