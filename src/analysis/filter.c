@@ -90,7 +90,7 @@ static int add_state(struct gs_filter *f, const char *name, size_t n, struct gs_
 	return gs_fail(err, -EINVAL, 0,
 		       "no goroutine state is called \"%s\". States are idle, runnable, running, "
 		       "syscall, waiting, dead, copystack, preempted, leaked and \"waiting for cgo "
-		       "callback\"",
+		       "callback\". What it waits for is asked for with --wait-reason",
 		       shown);
 }
 

@@ -187,6 +187,8 @@ static int read_all(struct dump *d)
 		fprintf(stderr, "\r\033[K");
 	if (r < 0 || resumed < 0)
 		return r < 0 ? r : resumed;
+	d->o.total_unknown = interrupted || d->a->goroutine ||
+			     (d->a->limit && !d->groups && d->shown >= d->a->limit);
 	gs_incomplete_add(&d->missing, "core_bytes_missing", gs_target_missing_bytes(d->target),
 			  "the core file is cut off: this much of the memory it promises is not "
 			  "in it");

@@ -28,6 +28,7 @@ struct gs_dump_options {
 	int64_t duration_ns;  /* set before end(): how long it took */
 	int64_t paused_ns;    /* set before end(): how long the target was stopped, 0 if never */
 	uint64_t n_total;     /* set before end(): goroutines seen before filters */
+	bool total_unknown;   /* set before end(): not all were looked at */
 };
 
 struct gs_dump_writer;

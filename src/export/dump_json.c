@@ -28,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/json_writer.h"
 #include "export/dump_private.h"
@@ -44,25 +43,6 @@ static const char *const stack_ends[] = {
 	[GS_STACK_COMPLETE] = "complete", [GS_STACK_NONE] = "none", [GS_STACK_CUT] = "cut",
 	[GS_STACK_BROKEN] = "broken",     [GS_STACK_TORN] = "torn",
 };
-
-/* RFC 3339 in UTC, nanoseconds always; null for 0. */
-static void timestamp(struct gs_json *j, const char *key, uint64_t unix_ns)
-{
-	time_t seconds = (time_t)(unix_ns / 1000000000u);
-	char text[48];
-	struct tm tm;
-	size_t n = 0;
-
-	gs_json_key(j, key);
-	if (unix_ns && gmtime_r(&seconds, &tm))
-		n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	if (!n) {
-		gs_json_null(j);
-		return;
-	}
-	snprintf(text + n, sizeof(text) - n, ".%09" PRIu64 "Z", unix_ns % 1000000000u);
-	gs_json_string(j, text);
-}
 
 static void flag(struct gs_json *j, const char *key, bool set)
 {
@@ -300,7 +280,8 @@ static void process(struct gs_json *j, const struct gs_process *p)
 	gs_json_key(j, "process");
 	gs_json_open_object(j);
 	gs_json_kv_i64(j, "pid", p->pid);
-	timestamp(j, "start_time", p->start_time_unix_ns);
+	gs_json_key(j, "start_time");
+	gs_json_time(j, p->start_time_unix_ns);
 	string_or_null(j, "executable", p->executable);
 	string_or_null(j, "go_version", p->go_version);
 	string_or_null(j, "goos", p->goos);
@@ -329,7 +310,8 @@ static int json_open(struct gs_dump_writer **ret, struct gs_out *out,
 	gs_json_open_object(j);
 	gs_json_kv_string(j, "schema", SCHEMA);
 	process(j, p);
-	timestamp(j, "taken_at", o->time_unix_ns > 0 ? (uint64_t)o->time_unix_ns : 0);
+	gs_json_key(j, "taken_at");
+	gs_json_time(j, o->time_unix_ns > 0 ? (uint64_t)o->time_unix_ns : 0);
 	gs_json_key(j, o->grouped ? "groups" : "goroutines");
 	gs_json_open_array(j);
 	*ret = &t->w;
@@ -343,7 +325,12 @@ static int json_close(struct gs_dump_writer *w, const struct gs_dump_options *o,
 	int r;
 
 	gs_json_close(j);
-	gs_json_kv_u64(j, "goroutines_total", o->n_total);
+	if (o->total_unknown) {
+		gs_json_key(j, "goroutines_total");
+		gs_json_null(j);
+	} else {
+		gs_json_kv_u64(j, "goroutines_total", o->n_total);
+	}
 	seconds_or_null(j, "duration_seconds", o->duration_ns);
 	seconds_or_null(j, "paused_seconds", o->paused_ns);
 	gs_json_key(j, "incomplete");

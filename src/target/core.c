@@ -232,7 +232,9 @@ static int check_head(struct gs_core *c, struct gs__elf_head *ret, struct gs_err
 	if (r < 0)
 		return r;
 	if (ret->type != ET_CORE)
-		return gs_fail(err, -GS_E_UNSUPPORTED, 0, "%s: is an ELF file but not a core file",
+		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
+			       "%s: is an ELF file but not a core file. A running "
+			       "program is named by its PID or =NAME",
 			       c->name);
 	if (!ret->is_64)
 		return gs_fail(err, -GS_E_UNSUPPORTED, 0,

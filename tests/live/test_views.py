@@ -191,6 +191,7 @@ def filters():
     tap.equal(ids('--function', 'no such function'), set(), 'a filter that fits nothing')
     some = gosonde('dump', target.pid, '--format', 'json', '--limit', '3').json()
     tap.equal(len(some['goroutines']), 3, '--limit')
+    tap.equal(some['goroutines_total'], None, 'how many there are is not known then')
     r = gosonde('dump', target.pid, '--limit', '3')
     tap.ok(r.code == OK and 'may be more' in r.errors, '--limit says that there may be more', r)
     r = gosonde('dump', target.pid, '--group', '--limit', '2')
