@@ -3,8 +3,11 @@
 #include "base/json_writer.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/escape.h"
 
@@ -184,6 +187,23 @@ void gs_json_seconds(struct gs_json *j, int64_t ns)
 		n--;
 	gs_out_char(j->out, '.');
 	gs_out_bytes(j->out, digits, n);
+}
+
+void gs_json_time(struct gs_json *j, uint64_t unix_ns)
+{
+	time_t seconds = (time_t)(unix_ns / 1000000000u);
+	char text[48];
+	struct tm tm;
+	size_t n = 0;
+
+	if (unix_ns && gmtime_r(&seconds, &tm))
+		n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!n) {
+		gs_json_null(j);
+		return;
+	}
+	snprintf(text + n, sizeof(text) - n, ".%09" PRIu64 "Z", unix_ns % 1000000000u);
+	gs_json_string(j, text);
 }
 
 void gs_json_double(struct gs_json *j, double v)

@@ -40,6 +40,8 @@ void gs_json_i64(struct gs_json *j, int64_t v);
 void gs_json_hex(struct gs_json *j, uint64_t v);
 /** Nanoseconds as decimal seconds, exactly. */
 void gs_json_seconds(struct gs_json *j, int64_t ns);
+/** RFC 3339 in UTC, nanoseconds always; null for 0, which is unknown. */
+void gs_json_time(struct gs_json *j, uint64_t unix_ns);
 void gs_json_double(struct gs_json *j, double v);
 void gs_json_bool(struct gs_json *j, bool v);
 void gs_json_null(struct gs_json *j);

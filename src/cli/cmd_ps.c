@@ -10,7 +10,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -323,26 +322,6 @@ static int print_text(struct gs_out *o, const struct ps *s, struct gs_err *err)
 	return 0;
 }
 
-/* RFC 3339, as in every command that shows a process. Ticks are no finer, so neither is the time. */
-static void json_start_time(struct gs_json *j, uint64_t ticks)
-{
-	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK), tick_ns = 1000000000u / (hz ? hz : 100), ns;
-	struct timespec real, boot;
-	char text[48], day[32];
-	time_t seconds;
-	struct tm tm;
-
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	ns = (uint64_t)((real.tv_sec - boot.tv_sec) * 1000000000 + (real.tv_nsec - boot.tv_nsec));
-	ns = ns / tick_ns * tick_ns + ticks * tick_ns;
-	seconds = (time_t)(ns / 1000000000u);
-	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm))
-		day[0] = '\0';
-	snprintf(text, sizeof(text), "%s.%09" PRIu64 "Z", day, ns % 1000000000u);
-	gs_json_kv_string(j, "start_time", day[0] ? text : NULL);
-}
-
 static void json_lens(struct gs_json *j, const char *key, bool usable, const char *why)
 {
 	gs_json_key(j, key);
@@ -356,7 +335,8 @@ static void json_row(struct gs_json *j, const struct ps *s, const struct row *ro
 {
 	gs_json_open_object(j);
 	gs_json_kv_i64(j, "pid", row->proc.pid);
-	json_start_time(j, row->proc.start_ticks);
+	gs_json_key(j, "start_time");
+	gs_json_time(j, gs_start_time_unix_ns(row->proc.start_ticks));
 	gs_json_kv_string(j, "executable", row->executable);
 	gs_json_kv_string(j, "go_version", row->version);
 	gs_json_kv_string(j, "service", row->package);

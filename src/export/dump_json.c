@@ -24,8 +24,6 @@
  * Speed: a goroutine is one short head plus a copy of its rendered stack.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

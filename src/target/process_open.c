@@ -66,7 +66,7 @@ static int check_not_thread(const struct gs_process_target *p, struct gs_err *er
 	return 0;
 }
 
-static uint64_t start_time_unix_ns(uint64_t ticks)
+uint64_t gs_start_time_unix_ns(uint64_t ticks)
 {
 	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK), tick_ns = 1000000000u / (hz ? hz : 100);
 	struct timespec real, boot;
@@ -75,7 +75,6 @@ static uint64_t start_time_unix_ns(uint64_t ticks)
 	clock_gettime(CLOCK_REALTIME, &real);
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	booted = (int64_t)(real.tv_sec - boot.tv_sec) * 1000000000 + (real.tv_nsec - boot.tv_nsec);
-	// Ticks are no finer, so do not pretend.
 	return (uint64_t)booted / tick_ns * tick_ns + ticks * tick_ns;
 }
 
@@ -105,7 +104,7 @@ static int check_stat(struct gs_process_target *p, struct gs_err *err)
 			       "collect it. There is nothing left to read",
 			       p->pid, st.name);
 	p->base.id.start_ticks = st.start_ticks;
-	p->base.id.start_time_unix_ns = start_time_unix_ns(st.start_ticks);
+	p->base.id.start_time_unix_ns = gs_start_time_unix_ns(st.start_ticks);
 	return 0;
 }
 

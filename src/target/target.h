@@ -109,6 +109,10 @@ GS_CHECKED int gs_target_threads(struct gs_target *t, const struct gs_thread **r
 GS_CHECKED int gs_target_auxv(const struct gs_target *t, uint64_t type, uint64_t *ret,
 			      struct gs_err *err);
 
+/** When a process began whose /proc/PID/stat says @ticks since boot. Ticks are no finer, so neither is the
+ *  result. */
+uint64_t gs_start_time_unix_ns(uint64_t ticks);
+
 /** CLOCK_MONOTONIC as the target's own time namespace shows it, now; core: 0 (unknown). */
 int64_t gs_target_now_ns(const struct gs_target *t);
 /** 0 while the target is the process that was opened; -GS_E_GONE after exit or exec. Ask after a
