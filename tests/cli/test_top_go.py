@@ -24,6 +24,8 @@ def batch():
         r = gosonde('top', t.pid, '--format', 'json', '-n', 1, '-g', 'none')
         o = objects(r)[0]
         tap.ok(r.code == OK and o['schema'] == 'gosonde.top/1', 'one by one', r)
+        process = gosonde('dump', t.pid, '--limit', 1, '--format', 'json').json()['process']
+        tap.ok(o['process'] == process and o['taken_at'] > process['start_time'], 'the same process as in dump', o)
         tap.equal({g['id'] for g in o['rows']}, set(truth), 'every goroutine is there, no other')
         tap.equal(sum(o['states'].values()), len(truth), 'states add up')
         reasons = {i: x.reason for i, x in truth.items()}
