@@ -7,8 +7,10 @@
  *   both have a build id of one kind (GNU, Go)   the ids are equal
  *   else                                         ELF header (without what strip changes) and program
  *                                                headers are equal
- *   no header in the core                        the file is not younger than the core; and of the
- *                                                executable the auxiliary vector has to fit
+ *   no header in the core                        it is an ELF file not younger than the core (a core of
+ *                                                somebody else's must not make us show any file that we
+ *                                                may read); and of the executable the auxiliary vector
+ *                                                has to fit
  *
  * Paths come from the core and may name anything: they are looked at before they are opened, as
  * opening a device can do things.
@@ -127,16 +129,18 @@ static int check_file(const struct gs_core *c, int fd, const struct stat *st, co
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory to check %s", c->name, path);
 	in_core = base ? gs__core_dumped(c, base, disk + GS__CORE_HEAD_BYTES, GS__CORE_HEAD_BYTES)
 		       : 0;
+	n = pread(fd, disk, GS__CORE_HEAD_BYTES, 0);
 	if (in_core < sizeof(Elf64_Ehdr)) {
-		if (given || st->st_mtime <= c->mtime)
+		bool elf = n >= SELFMAG && memcmp(disk, ELFMAG, SELFMAG) == 0;
+
+		if (given || (elf && st->st_mtime <= c->mtime))
 			return 0;
 		(void)gs_fail(err, -GS_E_BAD_DATA, 0,
-			      "%s: %s is younger than the core, which holds nothing to compare it "
-			      "with. If it is the right one, give it with --exe",
-			      c->name, path);
+			      "%s: %s is %s, and the core holds nothing to compare it with. If it "
+			      "is the right one, give it with --exe",
+			      c->name, path, elf ? "younger than the core" : "no ELF file");
 		return 1;
 	}
-	n = pread(fd, disk, GS__CORE_HEAD_BYTES, 0);
 	a = gs_cursor_make(disk, n > 0 ? (uint64_t)n : 0, path);
 	b = gs_cursor_make(disk + GS__CORE_HEAD_BYTES, in_core, "core");
 	return compare_heads(c, path, &a, &b, err);
