@@ -18,9 +18,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define GS_BATCH 1024u
 #define GS_RETRIES 5
-#define G_GAP 512u /* read over holes of this size rather than in two pieces */
+#define TIME_MAX_NS 600000000000 /* of one pass; a million goroutines take seconds */
+#define G_GAP 512u               /* read over holes of this size rather than in two pieces */
 #define STACK_GAP 2048u
 #define RUN_MAX (256u << 10)
 #define STACK_EAGER (32u << 10) /* of one stack read with the batch; the rest when touched */
@@ -70,6 +73,8 @@ struct pass {
 	const struct gs_thread *threads; /* with registers: stopped target or core */
 	size_t n_threads;
 	int64_t now_ns;
+	int64_t deadline_ns; /* of our clock; a hostile target must not keep us for hours */
+	bool late;
 	gs_addr bubble; /* the last one asked for, and its id */
 	uint64_t bubble_id;
 	uint64_t visited, torn, unreadable, broken, running;
@@ -553,6 +558,9 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 			r = emit(ps, &ps->slot[i], arena, err);
 		if (r == 0 && ps->o->limit && ps->visited >= ps->o->limit)
 			return 1;
+		ps->late = gs_now_ns() > ps->deadline_ns;
+		if (r == 0 && ps->late)
+			return 1;
 	}
 	return r;
 }
@@ -637,6 +645,7 @@ static int prepare(struct pass *ps, struct gs_err *err)
 	if (r < 0 || (ps->n_threads && !ps->threads[0].has_regs)) /* live and not stopped */
 		ps->n_threads = 0;
 	ps->now_ns = target_now(ps->rt, ps->inc);
+	ps->deadline_ns = gs_now_ns() + TIME_MAX_NS;
 	return 0;
 }
 
@@ -648,6 +657,9 @@ static void count_missing(struct pass *ps)
 			  "their structures (runtime.g) could not be read");
 	gs_incomplete_add(ps->inc, "stacks_broken", ps->broken,
 			  "the stack could be walked only in part");
+	gs_incomplete_add(ps->inc, "time_limit", ps->late,
+			  "reading took longer than %d minutes and was ended",
+			  (int)(TIME_MAX_NS / 60000000000));
 	gs_incomplete_add(ps->inc, "running_without_stack", ps->running,
 			  "were running on a CPU; their stacks cannot be read without --stop");
 }
@@ -680,7 +692,7 @@ static int all_batches(struct pass *ps, gs_addr list, uint64_t len, struct gs_er
 		if (r == 0)
 			r = do_batch(ps, err);
 	}
-	return r == 1 && ps->o->limit && ps->visited >= ps->o->limit ? 0 : r;
+	return r == 1 && (ps->late || (ps->o->limit && ps->visited >= ps->o->limit)) ? 0 : r;
 }
 
 int gs_rt_goroutines(struct gs_rt *rt, const struct gs_rt_dump_options *o,
