@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* inspect for people: a line on what the file is, a block of facts, settings, modules, checks. All names
- * come from the file and are escaped. */
+/* inspect for people: a line on what the file is and how many complaints there are, a block of facts,
+ * settings, modules, checks (the worst first). All names come from the file and are escaped. */
 #include "cli/inspect_print.h"
 
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 #include "cli/terminal.h"
 
 #define NEEDED_MAX 256u
+#define WIDTH 80u
 
 static void name(struct gs_out *o, const char *s)
 {
@@ -31,6 +32,23 @@ static void row(struct gs_out *o, const char *k, const char *v)
 	gs_out_char(o, '\n');
 }
 
+/* Of the checks and of the modules: what the reader has to look for further down. */
+static void complaints(struct gs_out *o, const struct gs_inspect_result *r)
+{
+	uint32_t n[] = { [GS_VERDICT_OK] = 0, [GS_VERDICT_WARN] = 0, [GS_VERDICT_FAIL] = 0 };
+
+	for (uint32_t i = 0; i < r->n_checks; i++)
+		n[r->checks[i].verdict]++;
+	for (uint32_t i = 0; r->findings && i < r->findings->n; i++)
+		n[r->findings->list[i].verdict]++;
+	if (n[GS_VERDICT_FAIL])
+		gs_out_printf(o, ": %u fail", n[GS_VERDICT_FAIL]);
+	if (n[GS_VERDICT_WARN])
+		gs_out_printf(o, "%s %u warn", n[GS_VERDICT_FAIL] ? "," : ":", n[GS_VERDICT_WARN]);
+	if (!n[GS_VERDICT_FAIL] && !n[GS_VERDICT_WARN])
+		gs_out_str(o, ": no complaints");
+}
+
 static void headline(struct gs_out *o, const struct gs_inspect_result *r)
 {
 	static const char *const formats[] = { "", "ELF", "PE", "Mach-O" };
@@ -43,6 +61,7 @@ static void headline(struct gs_out *o, const struct gs_inspect_result *r)
 	name(o, f->goarch);
 	gs_out_str(o, ", ");
 	name(o, f->has_buildinfo ? f->build.version : "Go release unknown");
+	complaints(o, r);
 	gs_out_char(o, '\n');
 }
 
@@ -130,6 +149,34 @@ static void print_facts(struct gs_out *o, const struct gs_inspect_result *r)
 	row(o, "size", gs_text_bytes(size, f->image->file_size));
 }
 
+/* Values that are lists separated by commas; DefaultGODEBUG has dozens of items where go.mod is old. Others
+ * are left in one line, to be copied. */
+static bool is_list(const char *key)
+{
+	return strcmp(key, "DefaultGODEBUG") == 0 || strcmp(key, "-tags") == 0;
+}
+
+/* @list from column @col on, broken after commas, later lines indented to @indent. Widths are of the bytes
+ * as they are: items that have to be escaped may pass the border. */
+static void wrap_list(struct gs_out *o, const char *list, size_t col, unsigned int indent)
+{
+	bool first = true;
+
+	while (*list) {
+		size_t n = strcspn(list, ",");
+
+		n += list[n] == ',';
+		if (!first && col + n > WIDTH) {
+			gs_out_printf(o, "\n%*s", (int)indent, "");
+			col = indent;
+		}
+		gs_out_name(o, list, n);
+		col += n;
+		list += n;
+		first = false;
+	}
+}
+
 static void print_settings(struct gs_out *o, const struct gs_go_buildinfo *b)
 {
 	if (!b->n_settings)
@@ -139,7 +186,10 @@ static void print_settings(struct gs_out *o, const struct gs_go_buildinfo *b)
 		gs_out_str(o, "  ");
 		name(o, b->settings[i].key);
 		gs_out_char(o, '=');
-		name(o, b->settings[i].value);
+		if (is_list(b->settings[i].key))
+			wrap_list(o, b->settings[i].value, strlen(b->settings[i].key) + 3, 4);
+		else
+			name(o, b->settings[i].value);
 		gs_out_char(o, '\n');
 	}
 }
@@ -174,11 +224,19 @@ static void print_verdict(struct gs_out *o, enum gs_verdict v, bool colour)
 
 static void print_checks(struct gs_out *o, const struct gs_inspect_result *r, bool colour)
 {
+	static const enum gs_verdict order[] = { GS_VERDICT_FAIL, GS_VERDICT_WARN, GS_VERDICT_OK };
+
 	gs_out_str(o, "\nChecks\n");
-	for (uint32_t i = 0; i < r->n_checks; i++) {
-		print_verdict(o, r->checks[i].verdict, colour);
-		gs_out_printf(o, "%-23s", r->checks[i].name);
-		gs__help_wrap(o, r->checks[i].detail, 30, 30);
+	for (size_t v = 0; v < GS_ARRAY_SIZE(order); v++) {
+		for (uint32_t i = 0; i < r->n_checks; i++) {
+			const struct gs_inspect_check *c = &r->checks[i];
+
+			if (c->verdict != order[v])
+				continue;
+			print_verdict(o, c->verdict, colour);
+			gs_out_printf(o, "%-23s", c->name);
+			gs__help_wrap(o, c->detail, 30, 30);
+		}
 	}
 }
 

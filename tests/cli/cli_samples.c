@@ -51,6 +51,12 @@ static const struct sample samples[] = {
 	  GS_ARCH_ARM64 },
 	{ "darwin-signed", "go1.26.1", SERVER "build\tGOARCH=arm64\nbuild\tGOOS=darwin\n",
 	  GS_IMAGE_MACHO, GS_ARCH_ARM64, .options = GS_BUILD_SIGNED },
+	/* An old go line in go.mod. */
+	{ "old", "go1.27.0",
+	  SERVER "build\tDefaultGODEBUG=allowmultiplevcs=1,asynctimerchan=1,containermaxprocs=0,"
+		 "cryptocustomrand=1,decoratemappings=0,gotypesalias=0,httplaxcontentlength=1,"
+		 "httpmuxgo121=1,panicnil=1\n" LINUX,
+	  GS_IMAGE_ELF, GS_ARCH_AMD64 },
 	{ "future", "go1.99.0", SERVER LINUX, GS_IMAGE_ELF, GS_ARCH_AMD64 },
 	{ "garbled", "unknown", SERVER LINUX, GS_IMAGE_ELF, GS_ARCH_AMD64 },
 	{ "hostile", "go1.25.0",

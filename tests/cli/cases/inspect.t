@@ -1,7 +1,7 @@
 # What a binary says, and the traps. The machine that runs this may be amd64 or arm64, so the check
 # "native" is left out.
 $ gosonde inspect $SAMPLES/server | grep -v native
-| <SAMPLES>/server: ELF, linux/amd64, go1.25.3
+| <SAMPLES>/server: ELF, linux/amd64, go1.25.3: * (glob)
 |   package        example.com/shop/cmd/server
 |   module         example.com/shop (devel)
 |   revision       git 0123456789abcdef of 2026-01-02T03:04:05Z, modified
@@ -29,26 +29,26 @@ $ gosonde inspect $SAMPLES/server | grep -v native
 |     => example.com/new v0.2.0 h1:ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq=
 |
 | Checks
+|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
+|                               cannot show variables
+|   warn vcs                    built from a modified tree: revision
+|                               0123456789abcdef is not all that is in it
 |   ok   machine_matches_goarch both amd64
 |   ok   format_matches_goos    elf for linux
 |   ok   release_supported      Go 1.25
 |   ok   buildinfo              present
 |   ok   pclntab                7 functions
 |   ok   stripped               has a symbol table
-|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
-|                               cannot show variables
 |   ok   unwind_data            Go's own tables
 |   ok   fips                   not a FIPS build
 |   ok   race_detector          off
 |   ok   optimised              yes
 |   ok   pgo                    no profile was used
-|   warn vcs                    built from a modified tree: revision
-|                               0123456789abcdef is not all that is in it
 |   ok   trimpath               paths of the build machine are removed
 |   ok   cgo                    not used
 |   ok   godebug                defaults of its own release
 $ gosonde inspect $SAMPLES/stripped | grep -v native
-| <SAMPLES>/stripped: ELF, linux/amd64, go1.21.0 X:nocoverageredesign
+| <SAMPLES>/stripped: ELF, linux/amd64, go1.21.0 X:nocoverageredesign: * (glob)
 |   package        example.com/shop/cmd/server
 |   module         example.com/shop (devel)
 |   Go build id    abc/def/ghi/jkl
@@ -63,15 +63,15 @@ $ gosonde inspect $SAMPLES/stripped | grep -v native
 |   GOOS=linux
 |
 | Checks
+|   warn stripped               no symbol table: gosonde reads the Go function
+|                               table instead, other tools show addresses
+|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
+|                               cannot show variables
 |   ok   machine_matches_goarch both amd64
 |   ok   format_matches_goos    elf for linux
 |   ok   release_supported      Go 1.21
 |   ok   buildinfo              present
 |   ok   pclntab                7 functions
-|   warn stripped               no symbol table: gosonde reads the Go function
-|                               table instead, other tools show addresses
-|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
-|                               cannot show variables
 |   ok   unwind_data            Go's own tables
 |   ok   fips                   not a FIPS build
 |   ok   race_detector          off
@@ -82,12 +82,13 @@ $ gosonde inspect $SAMPLES/stripped | grep -v native
 |   ok   cgo                    not used
 |   ok   godebug                defaults of its own release
 $ gosonde inspect $SAMPLES/race | grep -E 'warn|fail'
+| <SAMPLES>/race: ELF, linux/amd64, go1.24.1: * (glob)
 |   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
 |   warn race_detector          race detector on: 5 to 10 times the memory and
 |   warn optimised              built with -N -l (for a debugger): slow code
 |   warn godebug                not as its release behaves by default: 1 setting,
 $ gosonde inspect $SAMPLES/arm64 | grep -vE 'native|host|emulator'
-| <SAMPLES>/arm64: ELF, linux/arm64, go1.27.0
+| <SAMPLES>/arm64: ELF, linux/arm64, go1.27.0: * (glob)
 |   package        example.com/shop/cmd/server
 |   module         example.com/shop (devel)
 |   Go build id    abc/def/ghi/jkl
@@ -101,14 +102,14 @@ $ gosonde inspect $SAMPLES/arm64 | grep -vE 'native|host|emulator'
 |   GOOS=linux
 |
 | Checks
+|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
+|                               cannot show variables
 |   ok   machine_matches_goarch both arm64
 |   ok   format_matches_goos    elf for linux
 |   ok   release_supported      Go 1.27
 |   ok   buildinfo              present
 |   ok   pclntab                7 functions
 |   ok   stripped               has a symbol table
-|   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
-|                               cannot show variables
 |   ok   unwind_data            Go's own tables
 |   ok   fips                   not a FIPS build
 |   ok   race_detector          off
@@ -119,7 +120,7 @@ $ gosonde inspect $SAMPLES/arm64 | grep -vE 'native|host|emulator'
 |   ok   cgo                    not used
 |   ok   godebug                defaults of its own release
 $ gosonde inspect $SAMPLES/trap.exe | grep -v native
-| <SAMPLES>/trap.exe: PE, windows/arm64, go1.23.5
+| <SAMPLES>/trap.exe: PE, windows/arm64, go1.23.5: * (glob)
 |   package        example.com/shop/cmd/server
 |   module         example.com/shop (devel)
 |   UUID           0102030405060708090a0b0c0d0e0f10
@@ -134,16 +135,16 @@ $ gosonde inspect $SAMPLES/trap.exe | grep -v native
 | Checks
 |   fail machine_matches_goarch built with GOARCH=arm64, but the pe header says
 |                               amd64: the system will run it as amd64 code
-|   ok   format_matches_goos    pe for windows
-|   ok   release_supported      Go 1.23
-|   ok   buildinfo              present
-|   ok   pclntab                7 functions
-|   ok   stripped               has a symbol table
 |   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
 |                               cannot show variables
 |   warn unwind_data            no .pdata for 240 bytes of code: exceptions,
 |                               debuggers and profilers cannot unwind on Windows
 |   warn signed                 not signed
+|   ok   format_matches_goos    pe for windows
+|   ok   release_supported      Go 1.23
+|   ok   buildinfo              present
+|   ok   pclntab                7 functions
+|   ok   stripped               has a symbol table
 |   ok   fips                   not a FIPS build
 |   ok   race_detector          off
 |   ok   optimised              yes
@@ -155,26 +156,26 @@ $ gosonde inspect $SAMPLES/trap.exe | grep -v native
 $ gosonde inspect --strict $SAMPLES/trap.exe > /dev/null
 ? 1
 $ gosonde inspect $SAMPLES/windows.exe | grep -E 'warn|fail|PE' | grep -v native
-| <SAMPLES>/windows.exe: PE, windows/arm64, go1.26.1
+| <SAMPLES>/windows.exe: PE, windows/arm64, go1.26.1: * (glob)
 |   warn debug_info             no DWARF (-ldflags=-w or stripped): debuggers
 |   warn unwind_data            no .pdata for 240 bytes of code: exceptions,
 |   warn signed                 not signed
 $ gosonde inspect --strict $SAMPLES/windows.exe > /dev/null
 $ gosonde inspect $SAMPLES/darwin | grep -E 'fail|Mach'
-| <SAMPLES>/darwin: Mach-O, darwin/arm64, go1.26.1
+| <SAMPLES>/darwin: Mach-O, darwin/arm64, go1.26.1: * (glob)
 |   fail signed                 not signed: macOS on arm64 kills unsigned
 $ gosonde inspect $SAMPLES/darwin-signed | grep signed
-| <SAMPLES>/darwin-signed: Mach-O, darwin/arm64, go1.26.1
+| <SAMPLES>/darwin-signed: Mach-O, darwin/arm64, go1.26.1: * (glob)
 |   ok   signed                 carries a signature (not verified)
 $ gosonde inspect $SAMPLES/future | grep release
 |   warn release_supported      Go 1.99 is newer than the newest known release,
 |   ok   godebug                defaults of its own release
 $ gosonde inspect $SAMPLES/garbled | grep -E 'release_|ELF'
-| <SAMPLES>/garbled: ELF, linux/amd64, unknown
+| <SAMPLES>/garbled: ELF, linux/amd64, unknown: * (glob)
 |   warn release_supported      unknown is no version gosonde can read: dump and
 # Nothing from the file reaches the terminal unescaped.
 $ gosonde inspect $SAMPLES/hostile | head -12
-| <SAMPLES>/hostile: ELF, linux/amd64, go1.25.0
+| <SAMPLES>/hostile: ELF, linux/amd64, go1.25.0: * (glob)
 |   package        example.com/\x1b[31mred
 |   module         example.com/a\xff\xe2\x80\xaeb v1.0.0\x1b]0;x\x07
 |   Go build id    abc/def/ghi/jkl
@@ -346,6 +347,21 @@ $ gosonde inspect --format json $SAMPLES/server | python3 -m json.tool | grep -v
 |         }
 |     ]
 | }
+# The first line counts what stands below, the worst is first, and JSON says the same in its own order.
+$ for f in server race trap.exe darwin garbled; do gosonde inspect $SAMPLES/$f > text; gosonde inspect -f json $SAMPLES/$f > json; python3 -c 'import collections, json, re; t = open("text").read(); v = collections.Counter(c["verdict"] for c in json.load(open("json"))["checks"]); said = ", ".join(f"{v[k]} {k}" for k in ("fail", "warn") if v[k]); got = re.findall(r"^  (ok|warn|fail) ", t, re.M); print(t.split("\n")[0].endswith(": " + said), got == ["fail"] * v["fail"] + ["warn"] * v["warn"] + ["ok"] * v["ok"])'; done
+| True True
+| True True
+| True True
+| True True
+| True True
+# Lists are wrapped, and JSON has them whole.
+$ gosonde inspect $SAMPLES/old | sed -n '/  DefaultGODEBUG=/,/CGO/p'
+|   DefaultGODEBUG=allowmultiplevcs=1,asynctimerchan=1,containermaxprocs=0,
+|     cryptocustomrand=1,decoratemappings=0,gotypesalias=0,httplaxcontentlength=1,
+|     httpmuxgo121=1,panicnil=1
+|   CGO_ENABLED=0
+$ gosonde inspect -f json $SAMPLES/old | python3 -c 'import json, sys; print(json.load(sys.stdin)["settings"]["DefaultGODEBUG"])'
+| allowmultiplevcs=1,asynctimerchan=1,containermaxprocs=0,cryptocustomrand=1,decoratemappings=0,gotypesalias=0,httplaxcontentlength=1,httpmuxgo121=1,panicnil=1
 # Digests.
 $ gosonde inspect --sha256 "$(sha256sum < $SAMPLES/server | cut -c-64)" $SAMPLES/server | grep -c SHA-256
 | 1

@@ -42,4 +42,4 @@ $ gosonde help -o /dev/null
 $ umask 027; gosonde help -o mode; stat -c %a mode
 | 640
 $ gosonde inspect $SAMPLES/server -o - | head -1
-| <SAMPLES>/server: ELF, linux/amd64, go1.25.3
+| <SAMPLES>/server: ELF, linux/amd64, go1.25.3: * (glob)
