@@ -69,7 +69,7 @@ static int check(const struct gs_top_args *a, struct gs_err *err)
 		return gs_fail(err, -EINVAL, 0, "-n/--iterations needs --batch");
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return gs_fail(
-			err, -ENOTTY, 0,
+			err, -EINVAL, 0,
 			"standard input and output are no terminal. Add --batch for plain text");
 	return 0;
 }

@@ -112,6 +112,9 @@ void gs_top_print_cell(struct gs_out *o, const struct gs_top_cell_layout *l,
 /** Line @i of the header without its end; false past the last. */
 bool gs_top_header_line(struct gs_out *o, const struct gs_top *t, unsigned int i);
 
+/** What to say where no row is. */
+const char *gs_top_no_rows(const struct gs_top *t);
+
 /** Print refreshes to the output until the arguments say enough. @return an exit code. */
 int gs_top_batch(struct gs_top *t);
 /** Show on the terminal until the user quits. @return an exit code. */

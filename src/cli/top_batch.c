@@ -50,6 +50,8 @@ static void print_text(struct gs_out *o, const struct gs_top *t)
 		}
 		end_line(o, &line);
 	}
+	if (!all)
+		gs_out_printf(o, "%s\n", gs_top_no_rows(t));
 	if (rows < all)
 		gs_out_printf(o, "and %u more\n", all - rows);
 	for (uint32_t i = 0; i < t->header.missing.n; i++)

@@ -201,3 +201,10 @@ bool gs_top_header_line(struct gs_out *o, const struct gs_top *t, unsigned int i
 		return false;
 	}
 }
+
+const char *gs_top_no_rows(const struct gs_top *t)
+{
+	if (t->view.filter[0])
+		return "no goroutine fits the filter";
+	return t->view.has_scope ? "no goroutine of this group is left" : "no goroutine";
+}

@@ -2,7 +2,7 @@
 /*
  * The screen of `gosonde top`, with htop's keys.
  *
- *   gosonde top  shop (PID 4711)  go1.26.8  up 3h05m                      FROZEN
+ *   gosonde top  shop (PID 4711)  go1.26.8  up 3h05m          FROZEN at 03:12:45
  *   Goroutines 1028: 20 runnable, 3 running, 1005 waiting
  *   Ps 2 (0 idle)  threads 5  run queues 3  RSS 9.2 MiB  CPU 98.3%  GCs 4 (2s ago)
  *   by stack  filter "ledger": 2 of 17 rows
@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "cli/terminal.h"
@@ -49,6 +50,7 @@ struct screen {
 	struct gs_out page; /* text on top of the table, if shown */
 	bool has_page;
 	uint32_t page_first;
+	char read_at[16];  /* "03:12:45", of the picture that is shown */
 	char message[256]; /* shown instead of the key bar until the next key */
 	struct gs_err err;
 	int64_t next_ns;
@@ -68,7 +70,8 @@ static const char help_text[] =
 	"  I                            invert the order\n"
 	"  / F3, n                      search, next match\n"
 	"  \\ F4                         filter: text in state, creator or any function\n"
-	"  Space z                      freeze; again: go on\n"
+	"  Space z                      freeze; again: go on. Regrouping (g, Enter, Esc,\n"
+	"                               K) and r read anew and freeze that picture\n"
 	"  K                            show goroutines of the runtime, or not\n"
 	"  r                            read anew now\n"
 	"  h ? F1                       this page\n"
@@ -109,6 +112,20 @@ static void draw_string(int y, int x, const char *text)
 	draw_text(y, x, text, strlen(text));
 }
 
+/* The picture stands still: since when, where there is room for it. */
+static void draw_standstill(const struct screen *s)
+{
+	char word[48];
+
+	if (s->failed)
+		snprintf(word, sizeof(word), " ENDED ");
+	else
+		snprintf(word, sizeof(word), COLS < 48 ? " FROZEN " : " FROZEN at %s ", s->read_at);
+	attron(A_BOLD | COLOR_PAIR(PAIR_ALARM));
+	mvaddstr(0, COLS - (int)strlen(word) > 0 ? COLS - (int)strlen(word) : 0, word);
+	attroff(A_BOLD | COLOR_PAIR(PAIR_ALARM));
+}
+
 static void draw_header(const struct screen *s)
 {
 	static const char title[] = "gosonde top  ";
@@ -137,13 +154,8 @@ static void draw_header(const struct screen *s)
 		 v->filter[0] ? ", filter " : "", v->filter, n_rows(s),
 		 v->system ? ", with the runtime's own" : "");
 	draw_string(3, 0, line);
-	if (s->frozen || s->failed) {
-		const char *word = s->failed ? " ENDED " : " FROZEN ";
-
-		attron(A_BOLD | COLOR_PAIR(PAIR_ALARM));
-		mvaddstr(0, COLS - (int)strlen(word) > 0 ? COLS - (int)strlen(word) : 0, word);
-		attroff(A_BOLD | COLOR_PAIR(PAIR_ALARM));
-	}
+	if (s->frozen || s->failed)
+		draw_standstill(s);
 }
 
 static attr_t row_colour(const struct gs_top_row *row)
@@ -209,6 +221,8 @@ static void draw_table(struct screen *s)
 		draw_table_line(s, y, row, l, n);
 		attrset(A_NORMAL);
 	}
+	if (!rows)
+		draw_string(HEAD_LINES + 1, 0, gs_top_no_rows(s->t));
 }
 
 static void draw_keys(const struct screen *s)
@@ -333,6 +347,15 @@ static void find_selection(struct screen *s)
 	}
 }
 
+static void note_time(struct screen *s)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!localtime_r(&now, &tm) || !strftime(s->read_at, sizeof(s->read_at), "%H:%M:%S", &tm))
+		s->read_at[0] = '\0';
+}
+
 /* Reading takes what it takes; the pause after it is at least three times as long, so that top never
  * takes more than a quarter of a CPU. */
 static void read_anew(struct screen *s)
@@ -347,8 +370,12 @@ static void read_anew(struct screen *s)
 		snprintf(s->message, sizeof(s->message), "%.255s", s->err.text);
 		return;
 	}
+	note_time(s);
 	if (r == 0)
 		find_selection(s);
+	if (s->frozen)
+		snprintf(s->message, sizeof(s->message),
+			 "Read anew at %s for this; the picture is frozen again", s->read_at);
 	pause = 3 * s->t->header.read_ns;
 	s->next_ns = gs_now_ns() + (pause > s->t->a->delay_ns ? pause : s->t->a->delay_ns);
 }
@@ -366,17 +393,32 @@ static void sort_by(struct screen *s, enum gs_top_column c)
 	reorder(s);
 }
 
+/* Other groups cannot be read any more; the last picture stays. */
+static bool ended(struct screen *s)
+{
+	if (s->failed)
+		snprintf(s->message, sizeof(s->message),
+			 "The process has ended: this is the last picture, it cannot be regrouped");
+	return s->failed;
+}
+
 /* A new table: what was selected is no row of it. */
 static void change_group(struct screen *s, enum gs_top_group g)
 {
-	if (s->failed)
-		return;
 	s->t->view.group = g;
 	s->t->view.column = g == GS_TOP_SINGLE ? GS_TOP_WAIT : GS_TOP_COUNT;
 	s->t->view.invert = false;
 	s->selected = s->first = 0;
 	s->has_key = false;
 	read_anew(s);
+}
+
+static void next_group(struct screen *s, bool keep_scope)
+{
+	if (ended(s))
+		return;
+	s->t->view.has_scope = s->t->view.has_scope && keep_scope;
+	change_group(s, (s->t->view.group + 1) % GS_TOP_GROUP_COUNT);
 }
 
 static void open_page(struct screen *s)
@@ -398,6 +440,8 @@ static void open_row(struct screen *s)
 		return;
 	row = gs_top_rows_at(s->t->rows, s->selected);
 	if (g == GS_TOP_BY_CREATOR || g == GS_TOP_BY_STATE) {
+		if (ended(s))
+			return;
 		s->t->view.scope = gs_top_row_key(g, row);
 		s->t->view.scope_group = g;
 		s->t->view.has_scope = true;
@@ -425,7 +469,7 @@ static void go_back(struct screen *s)
 		reorder(s);
 		return;
 	}
-	if (!s->t->view.has_scope)
+	if (!s->t->view.has_scope || ended(s))
 		return;
 	s->t->view.has_scope = false;
 	change_group(s, s->t->view.scope_group);
@@ -610,7 +654,7 @@ static void function_key(struct screen *s, wint_t key)
 	else if (key == KEY_F(4))
 		open_prompt(s, PROMPT_FILTER);
 	else if (key == KEY_F(5))
-		change_group(s, (s->t->view.group + 1) % GS_TOP_GROUP_COUNT);
+		next_group(s, true);
 	else if (key == KEY_F(6))
 		open_menu(s);
 	else if (key == KEY_F(10))
@@ -643,8 +687,7 @@ static void letter_key(struct screen *s, wint_t key)
 		search_from(s, s->selected + 1);
 		break;
 	case 'g':
-		s->t->view.has_scope = false;
-		change_group(s, (s->t->view.group + 1) % GS_TOP_GROUP_COUNT);
+		next_group(s, false);
 		break;
 	case '<':
 	case '>':
@@ -799,6 +842,7 @@ int gs_top_screen(struct gs_top *t)
 		r = open_terminal(&s, &err);
 	if (r < 0)
 		return gs_report(&t->a->common, &err, "cannot watch %s", t->a->common.target);
+	note_time(&s);
 	s.next_ns = gs_now_ns() + t->a->delay_ns;
 	loop(&s);
 	endwin();

@@ -4,6 +4,7 @@
 import collections
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -47,11 +48,13 @@ def batch():
         r = gosonde('top', t.pid, '-b', '-d', '1s', '-s', '300ms', '--filter', 'main.ORDERS', '-g', 'stack')
         lines = [l for l in r.text.splitlines() if 'chan' in l or 'main.' in l]
         tap.ok(r.code == OK and 2 <= r.text.count('Goroutines ') <= 4, '-d ends it', r)
+        r = gosonde('top', t.pid, '-b', '-n', 1, '--filter', 'no such thing')
+        tap.ok(r.code == OK and r.text.count('no goroutine fits the filter\n') == 1, 'a filter that fits nothing', r)
 
 
 def mistakes():
     with Target(target_path('many'), '-n', 10) as t:
-        tap.equal(gosonde('top', t.pid).code, FAILED, 'no terminal')
+        tap.equal(gosonde('top', t.pid).code, USAGE, 'no terminal')
         tap.equal(gosonde('top', t.pid, '-n', 1).code, USAGE, '-n without --batch')
         tap.equal(gosonde('top', t.pid, '-b', '-s', '1ms').code, USAGE, 'a delay too short')
         tap.equal(gosonde('top', t.pid, '-b', '-g', 'stacks').code, USAGE, 'an unknown group')
@@ -190,19 +193,38 @@ def freezing_and_ending():
     with Target(target_path('many'), '-n', 50) as t, Screen(t.pid, '-s', '200ms') as s:
         s.wait(lambda x: 'COUNT' in x, 'a picture')
         s.keys('Space')
-        s.wait(lambda x: 'FROZEN' in x, 'Space freezes')
+        s.wait(lambda x: re.search(r'FROZEN at \d\d:\d\d:\d\d', x), 'Space freezes')
+        since = re.search(r'FROZEN at (\S+)', s.text()).group(1)
+        tap.ok(since in [time.strftime('%H:%M:%S', time.localtime(time.time() - i)) for i in range(10)],
+               'since the last picture', since)
         before = s.text()
         time.sleep(1.2)
         tap.equal(s.text(), before, 'nothing moves while frozen')
+        s.keys('\\')
+        s.type('no such thing')
+        s.wait(lambda x: 'no goroutine fits the filter' in x and since in x, 'filtering reads nothing anew')
+        s.keys('Escape')
+        s.keys('g')
+        s.wait(lambda x: 'by creator' in x and 'Read anew at' in x, 'regrouping says that it read anew')
+        again = re.search(r'FROZEN at (\S+)', s.text()).group(1)
+        tap.ok(again != since and s.text().count(again) == 2, 'and when', since, s.text())
         s.keys('z')
         s.wait(lambda x: 'FROZEN' not in x, 'z goes on')
         s.wait(lambda x: x != before, 'and it moves')
         t.stop()
         s.wait(lambda x: 'ENDED' in x and str(t.pid) in x, 'the end of the target is told, the picture stays')
         s.keys('Enter')
-        s.wait(lambda x: 'last stack' in x or 'goroutine ' in x, 'what was seen can still be opened')
-        s.keys('Escape', 'F10')
+        s.wait(lambda x: 'cannot be regrouped' in x and 'by creator: ' in x, 'and cannot be regrouped')
+        s.keys('F10')
         tap.equal(s.wait_exit(), TARGET, 'the exit code tells of it')
+    with Target(target_path('many'), '-n', 50) as t, Screen(t.pid, '-s', '200ms') as s:
+        s.wait(lambda x: 'COUNT' in x, 'a picture by stack')
+        t.stop()
+        s.wait(lambda x: 'ENDED' in x, 'it ends')
+        s.keys('Enter')
+        s.wait(lambda x: 'Its last stack' in x or 'goroutine ' in x, 'what was seen can still be opened')
+        s.keys('Escape', 'q')
+        tap.equal(s.wait_exit(), TARGET, 'the exit code tells of this too')
 
 
 def sizes():
