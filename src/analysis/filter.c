@@ -106,47 +106,62 @@ static int add_states(struct gs_filter *f, const char *list, struct gs_err *err)
 	}
 }
 
-/* A message that shows the place: "…: missing closing parenthesis at ')' HERE: main.(foo". */
-static int bad_pattern(const char *pattern, int code, size_t offset, struct gs_err *err)
+#define SHOWN 120u /* bytes of a long expression that a message shows, around the place */
+
+static bool inside_character(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* "--function '(foo': missing closing parenthesis at character 5". */
+static int bad_pattern(const char *option, const char *pattern, int code, size_t offset,
+		       struct gs_err *err)
 {
 	unsigned char why[160];
-	char before[160], after[80];
-	size_t n = strlen(pattern);
+	char shown[SHOWN * 2];
+	size_t n = strlen(pattern), from, to, character = 1;
 
 	if (pcre2_get_error_message(code, why, sizeof(why)) < 0)
 		strcpy((char *)why, "not a regular expression");
 	if (offset > n)
 		offset = n;
-	gs_escape_to(before, sizeof(before), pattern, offset);
-	gs_escape_to(after, sizeof(after), pattern + offset, n - offset);
+	for (size_t i = 0; i < offset; i++)
+		character += !inside_character(pattern[i]);
+	from = n > SHOWN && offset > SHOWN / 2 ? offset - SHOWN / 2 : 0;
+	while (from && inside_character(pattern[from]))
+		from--;
+	to = n - from > SHOWN ? from + SHOWN : n;
+	while (to < n && inside_character(pattern[to]))
+		to++;
+	gs_escape_to(shown, sizeof(shown), pattern + from, to - from);
 	return gs_fail(err, -EINVAL, offset,
-		       "cannot use this regular expression: %s, at the place marked >>>: "
-		       "%s>>>%s. Write \\( and \\[ for brackets in names",
-		       (char *)why, before, after);
+		       "%s '%s%s%s': %s at character %zu. Write \\( and \\[ for brackets in names",
+		       option, from ? "…" : "", shown, to < n ? "…" : "", (char *)why, character);
 }
 
-static int add_pattern(struct patterns *p, const char *pattern, struct gs_err *err)
+static int add_pattern(struct patterns *p, const char *option, const char *pattern,
+		       struct gs_err *err)
 {
 	size_t offset = 0, n = strlen(pattern);
 	pcre2_code *code;
 	int why = 0;
 
 	if (n > MAX_PATTERN)
-		return gs_fail(err, -EINVAL, 0,
-			       "cannot use this regular expression: it has more than %u bytes",
-			       MAX_PATTERN);
+		return gs_fail(err, -EINVAL, 0, "%s: the regular expression has more than %u bytes",
+			       option, MAX_PATTERN);
 	code = pcre2_compile((PCRE2_SPTR)pattern, n,
 			     PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &why,
 			     &offset, NULL);
 	if (!code)
-		return bad_pattern(pattern, why, offset, err);
+		return bad_pattern(option, pattern, why, offset, err);
 	/* Without JIT (or where the kernel forbids executable memory) it is interpreted. */
 	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 	p->code[p->n++] = code;
 	return 0;
 }
 
-static int add_patterns(struct patterns *p, const char *const *list, struct gs_err *err)
+static int add_patterns(struct patterns *p, const char *option, const char *const *list,
+			struct gs_err *err)
 {
 	size_t n = count(list);
 
@@ -156,7 +171,7 @@ static int add_patterns(struct patterns *p, const char *const *list, struct gs_e
 	if (!p->code)
 		return out_of_memory(err);
 	for (size_t i = 0; i < n; i++) {
-		int r = add_pattern(p, list[i], err);
+		int r = add_pattern(p, option, list[i], err);
 
 		if (r < 0)
 			return r;
@@ -248,9 +263,9 @@ int gs_filter_new(const struct gs_filter_options *o, struct gs_filter **ret, str
 	if (r == 0)
 		r = set_limits(f, err);
 	if (r == 0)
-		r = add_patterns(&f->functions, o->functions, err);
+		r = add_patterns(&f->functions, "--function", o->functions, err);
 	if (r == 0)
-		r = add_patterns(&f->created_by, o->created_by, err);
+		r = add_patterns(&f->created_by, "--created-by", o->created_by, err);
 	if (r < 0)
 		return r;
 	*ret = GS_TAKE(f);

@@ -23,7 +23,8 @@ struct gs_filter_options {
 };
 
 struct gs_filter;
-/** Compile; nothing of @o is needed afterwards. -EINVAL with a message that shows the place in the expression. */
+/** Compile; nothing of @o is needed afterwards. -EINVAL with a message that names the option as the user
+ *  wrote it (--function, --created-by), the expression and the place in it. */
 GS_CHECKED int gs_filter_new(const struct gs_filter_options *o, struct gs_filter **ret,
 			     struct gs_err *err);
 struct gs_filter *gs_filter_free(struct gs_filter *f);

@@ -254,7 +254,8 @@ static int64_t wall_clock_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static int prepare(struct dump *d, const struct gs_out *out)
+/* What can be wrong with the options alone, before any target is asked for. */
+static int prepare(struct dump *d)
 {
 	const struct dump_args *a = d->a;
 	const struct gs_filter_options fo = { .states = a->states.v,
@@ -263,17 +264,30 @@ static int prepare(struct dump *d, const struct gs_out *out)
 					      .created_by = a->created_by.v,
 					      .labels = a->labels.v,
 					      .waiting_longer_ns = a->waiting_longer_ns };
-	bool terminal = out->fd >= 0 && isatty(out->fd);
+	const char *output = a->common.output;
 
 	for (size_t i = 0; i < GS_ARRAY_SIZE(writers); i++)
 		if (strcmp(writers[i]->name, a->common.format) == 0)
 			d->format = writers[i];
-	if (d->format->binary && terminal)
+	if (d->format->binary && (!output || strcmp(output, "-") == 0) && isatty(STDOUT_FILENO))
 		return gs_fail(
 			d->err, -EINVAL, 0,
 			"%s is a binary format and standard output is a terminal: name a file "
 			"with -o FILE",
 			d->format->name);
+	if (a->group) {
+		d->groups = gs_groups_new();
+		if (!d->groups)
+			return gs_fail(d->err, -ENOMEM, 0, "out of memory");
+	}
+	return gs_filter_new(&fo, &d->filter, d->err);
+}
+
+static void set_options(struct dump *d, const struct gs_out *out)
+{
+	const struct dump_args *a = d->a;
+	bool terminal = out->fd >= 0 && isatty(out->fd);
+
 	d->o = (struct gs_dump_options){ .all_frames = a->all_frames,
 					 .args = a->args,
 					 .colour = out->fd >= 0 && gs_colour_wanted(out->fd),
@@ -281,12 +295,6 @@ static int prepare(struct dump *d, const struct gs_out *out)
 					 .grouped = a->group,
 					 .time_unix_ns = wall_clock_ns() };
 	d->progress = gs_progress_wanted(&a->common) && !terminal;
-	if (a->group) {
-		d->groups = gs_groups_new();
-		if (!d->groups)
-			return gs_fail(d->err, -ENOMEM, 0, "out of memory");
-	}
-	return gs_filter_new(&fo, &d->filter, d->err);
 }
 
 /* Whatever was not found in a core file, that it is cut off explains it. */
@@ -375,9 +383,8 @@ static int run_dump(struct dump *d)
 	r = gs_output_open(&output, &d->a->common, d->err);
 	if (r < 0)
 		return r;
-	r = prepare(d, &output.out);
-	if (r == 0)
-		r = write_dump(d, &output.out);
+	set_options(d, &output.out);
+	r = write_dump(d, &output.out);
 	closed = gs_output_close(&output, r == 0, r == 0 ? d->err : NULL);
 	return r < 0 ? r : closed;
 }
@@ -391,8 +398,10 @@ static int run(void *args)
 	int r, code;
 
 	sigaction(SIGINT, &sa, NULL);
-	r = run_dump(&d);
+	r = prepare(&d);
 	if (r < 0) {
+		code = gs_report(&a->common, &err, NULL);
+	} else if ((r = run_dump(&d)) < 0) {
 		code = gs_report(&a->common, &err, "cannot dump %s", a->common.target);
 	} else {
 		tell(&d);

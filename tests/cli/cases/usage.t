@@ -107,3 +107,28 @@ $ gosonde inspect "$(printf 'a\033[31mb')"
 $ gosonde "$(printf '\033[31mred')"
 ! gosonde: unknown command \x1b[31mred: `gosonde --help` lists the commands
 ? 2
+
+# Mistakes in one's own options are told before the target is asked for, with option, expression and place.
+$ gosonde dump --function '(foo' 2147483647
+! gosonde dump: --function '(foo': missing closing parenthesis at character 5. Write \( and \[ for brackets in names
+? 2
+$ gosonde dump --function fine --created-by 'main\.(öffne|schließe))' 2147483647
+! gosonde dump: --created-by 'main\.(öffne|schließe))': unmatched closing parenthesis at character 23. Write \( and \[ for brackets in names
+? 2
+$ gosonde dump --function "$(printf 'a%.0s' $(seq 200))[$(printf 'b%.0s' $(seq 300))" 2147483647
+! gosonde dump: --function '…bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb': missing terminating ] for character class at character 502. Write \( and \[ for brackets in names
+? 2
+$ gosonde dump --state sleepy 2147483647
+! gosonde dump: no goroutine state is called "sleepy". States are idle, runnable, running, syscall, waiting, dead, copystack, preempted, leaked and "waiting for cgo callback". What it waits for is asked for with --wait-reason
+? 2
+$ gosonde dump --label =x 2147483647
+! gosonde dump: a label condition needs a key: write key=value, or key for any value
+? 2
+$ gosonde dump --format json --function 'a**b)' 2147483647
+| {"schema":"gosonde.error/1","error":{"code":"usage","message":"--function 'a**b)': quantifier does not follow a repeatable item at character 3. Write \\( and \\[ for brackets in names","exit_code":2}}
+? 2
+$ script -qec 'gosonde dump --format pprof 2147483647' /dev/null < /dev/null | tr -d '\r'
+| gosonde dump: pprof is a binary format and standard output is a terminal: name a file with -o FILE
+$ gosonde top 2147483647 < /dev/null
+! gosonde top: standard input and output are no terminal. Add --batch for plain text
+? 2

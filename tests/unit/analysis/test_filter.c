@@ -186,10 +186,17 @@ static void bad_conditions(void **state)
 	struct gs_err err;
 	struct gs_filter_options o = { .functions = LIST("fine", "main.(foo") };
 
-	gs_assert_fails(-EINVAL, "missing closing parenthesis", gs_filter_new(&o, &f, &err), &err);
-	assert_non_null(strstr(err.text, "main.(foo>>>"));
+	gs_assert_fails(-EINVAL,
+			"--function 'main.(foo': missing closing parenthesis at character 10.",
+			gs_filter_new(&o, &f, &err), &err);
+	o = (struct gs_filter_options){ .functions = LIST("h\u00f6he\u65e5)") };
+	gs_assert_fails(
+		-EINVAL,
+		"--function 'h\u00f6he\u65e5)': unmatched closing parenthesis at character 6.",
+		gs_filter_new(&o, &f, &err), &err);
 	o = (struct gs_filter_options){ .created_by = LIST("a\x1b[") };
-	gs_assert_fails(-EINVAL, "a\\x1b[>>>", gs_filter_new(&o, &f, &err), &err);
+	gs_assert_fails(-EINVAL, "--created-by 'a\\x1b[': missing", gs_filter_new(&o, &f, &err),
+			&err);
 	o = (struct gs_filter_options){ .functions = LIST("\xff") };
 	gs_assert_fails(-EINVAL, "UTF-8", gs_filter_new(&o, &f, &err), &err);
 	o = (struct gs_filter_options){ .states = LIST("waiting,sleping") };
