@@ -384,6 +384,12 @@ static void print_json(struct gs_out *o, const struct ps *s)
 	gs_out_char(o, '\n');
 }
 
+/* An empty list means little where somebody else's processes were not looked at. */
+static bool saw_nothing(const struct ps *s)
+{
+	return s->n == 0 && s->unreadable;
+}
+
 /* Each reason once, with the first process that has it. */
 static void tell_reasons(const struct ps *s)
 {
@@ -396,6 +402,8 @@ static void tell_reasons(const struct ps *s)
 		if (!told)
 			gs_note(&s->a->common, "%s: %s", s->rows[i]->short_why, s->rows[i]->why);
 	}
+	if (saw_nothing(s))
+		gs_note(&s->a->common, "no Go process among those that could be looked at");
 	if (s->unreadable)
 		gs_note(&s->a->common,
 			"%" PRIu64
@@ -446,7 +454,9 @@ static int run(void *args)
 	}
 	gs_go_exes_free(s.exes);
 	gs_arena_free(s.arena);
-	return r < 0 ? gs_report(&s.a->common, &err, NULL) : GS_EXIT_OK;
+	if (r < 0)
+		return gs_report(&s.a->common, &err, NULL);
+	return saw_nothing(&s) ? GS_EXIT_INCOMPLETE : GS_EXIT_OK;
 }
 
 static const char *const formats[] = { "text", "json", NULL };
