@@ -54,6 +54,10 @@ def module(m):
 
 def same_as_go(path, name):
     found, said = inspect(path), version_m(path)
+    verdicts = [c['verdict'] for c in found['checks']]
+    told = ', '.join(f'{verdicts.count(v)} {v}' for v in ('fail', 'warn') if v in verdicts) or 'no complaints'
+    first = gosonde('inspect', path).text.split('\n')[0]
+    tap.ok(first.endswith(': ' + told), f'{name}: the first line says how many complaints', first, told)
     tap.equal(found['go_version'], said['version'], f'{name}: release')
     tap.equal(found['path'], said['path'], f'{name}: main package')
     tap.equal(module(found['main_module']), said['mod'], f'{name}: main module')
