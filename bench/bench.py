@@ -86,7 +86,7 @@ def repeat(target, times, run):
 
 
 def delve_runs(target):
-    dlv = programs.go_install('github.com/go-delve/delve/cmd/dlv', 'latest', 'dlv')
+    dlv = programs.go_build('github.com/go-delve/delve/cmd/dlv', 'github.com/go-delve/delve', 'latest', 'dlv')
     version = harness.run_checked([dlv, 'version']).split('Version: ')[1].split()[0]
     script = WORK / 'delve.init'
     # Depth 20 is enough for every stack of the target; Delve's default would cut them at 10.

@@ -8,7 +8,7 @@ import time
 
 from harness import INCOMPLETE, OK, Target, gosonde, parse_traceback, tap, target_path
 
-SECONDS = 15
+SECONDS = 9
 OURS = ('main.rest', 'main.even', 'main.odd', 'main.born')
 
 

@@ -12,7 +12,7 @@ import time
 
 from harness import GOSONDE, INCOMPLETE, OK, TARGET, Target, gosonde, start, tap, target_path
 
-ROUNDS = 40
+ROUNDS = 25
 
 
 def many(n=20000):
@@ -90,7 +90,7 @@ def execs_something_else():
     for i in range(ROUNDS):
         target = Target(target_path('exec'), '-after', '0', '-n', '5000', '/bin/sleep', '60')
         p, _out = begin_dump(target)
-        time.sleep(0.001 * i)
+        time.sleep(0.0015 * i)
         target.process.stdin.write(b'exec\n')
         code, out, err = verdict(p)
         target.process.kill()
