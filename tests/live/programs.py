@@ -61,8 +61,8 @@ def npm(package, path):
 
 
 def go_build(package, module, version, name, *flags):
-    """A program built from the Go module proxy. In a module of its own: `go install` refuses programs whose
-    go.mod has replace lines, as those of large servers do."""
+    """A program built from the Go module proxy. `go install` takes the versions that its authors chose, but
+    refuses programs whose go.mod has replace lines; those are built from a module of our own."""
     where = CACHE / 'go' / f'{name}-{version}'
     program = where / name
     if program.exists():
@@ -70,7 +70,11 @@ def go_build(package, module, version, name, *flags):
     source = where / 'module'
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
-    env = dict(os.environ, GOFLAGS='-mod=mod', GOTOOLCHAIN='auto', GOWORK='off')
+    env = dict(os.environ, GOFLAGS='', GOTOOLCHAIN='auto', GOWORK='off', GOBIN=str(where))
+    r = _run([go_command(), 'install', *flags, f'{package}@{version}'], env=env, cwd=source)
+    if r.returncode == 0 and program.exists():
+        return program
+    env['GOFLAGS'] = '-mod=mod'
     for command in (['mod', 'init', 'build'], ['get', f'{module}@{version}'],
                     ['build', '-o', str(program), *flags, package]):
         r = _run([go_command(), *command], env=env, cwd=source)
