@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 
-from harness import INCOMPLETE, OK, USAGE, Skip, Target, gosonde, start, tap, target_path, tmp_dir
+from harness import GOSONDE, INCOMPLETE, OK, USAGE, Skip, Target, gosonde, start, tap, target_path, tmp_dir
 
 
 def processes(*args, **kw):
@@ -61,13 +61,17 @@ def not_permitted():
         os.setgid(nobody.pw_gid)
         os.setuid(nobody.pw_uid)
 
+    # Where everybody may execute it: the tree may lie in root's home.
+    program = tmp_dir() / 'gosonde'
+    shutil.copy(GOSONDE, program)
+    program.chmod(0o755)
     with Target(target_path('many'), '-n', 10) as t:
-        r = gosonde('ps', preexec_fn=become)
+        r = gosonde('ps', program=program, preexec_fn=become)
         listed = len(r.text.splitlines()) > 1
         tap.ok(r.code == (OK if listed else INCOMPLETE) and str(t.pid) not in r.text and 'Run as root' in r.errors,
                'others are told of', r)
         tap.ok(listed or 'no Go process among those' in r.errors, 'an empty list is told of', r)
-        r = gosonde('ps', '--format', 'json', preexec_fn=become)
+        r = gosonde('ps', '--format', 'json', program=program, preexec_fn=become)
         tap.equal(r.code, OK if r.json()['processes'] else INCOMPLETE, 'the exit code is that of the text')
         missing = r.json()['incomplete']
         tap.ok(missing and missing[0]['what'] == 'processes_unreadable' and missing[0]['count'] > 0,
@@ -78,7 +82,7 @@ def not_permitted():
     path.chmod(0o755)
     try:
         with Target(path, '-n', 10, preexec=become, cwd='/') as t:
-            r = gosonde('ps', preexec_fn=become)
+            r = gosonde('ps', program=program, preexec_fn=become)
             tap.ok(r.code == OK and str(t.pid) in r.text and 'Run as root' in r.errors,
                    'something is listed: done, and the rest is told', r)
     finally:

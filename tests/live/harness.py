@@ -140,9 +140,9 @@ class Result:
                 f'stderr: {self.errors[-1500:]}\nstdout: {self.text[:600]}')
 
 
-def gosonde(*args, timeout=60, prefix=(), **kw):
+def gosonde(*args, timeout=60, prefix=(), program=GOSONDE, **kw):
     """Run gosonde to its end."""
-    argv = [*map(str, prefix), GOSONDE, *map(str, args)]
+    argv = [*map(str, prefix), str(program), *map(str, args)]
     begin = time.monotonic()
     p = start(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
     try:

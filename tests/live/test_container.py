@@ -5,6 +5,7 @@ not exist outside, and its threads have other numbers inside."""
 import os
 import pathlib
 import shutil
+import subprocess
 
 import exact
 from harness import OK, Skip, Target, gosonde, tap, target_path, tmp_dir, wait_for
@@ -15,6 +16,10 @@ INSIDE = '/mnt/app/server'
 def start_inside(path):
     if os.geteuid() != 0 or not shutil.which('unshare'):
         raise Skip('namespaces need root and unshare(1)')
+    probe = subprocess.run(['unshare', '--pid', '--fork', '--mount', '--mount-proc', 'true'],
+                           capture_output=True, text=True)
+    if probe.returncode != 0:
+        raise Skip(f'no namespaces can be made here: {probe.stderr.strip()}')
     script = tmp_dir() / 'inside.sh'
     script.write_text(f'mount -t tmpfs none /mnt && mkdir /mnt/app && cp "$1" {INSIDE} && exec {INSIDE}\n')
     return Target(path, prefix=['unshare', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc',
