@@ -4,7 +4,7 @@
 
   bench.py [--gosonde PATH] [--case NAME]... [--json FILE]
 
-Cases: many, million, big. Environment, for quick runs: BENCH_RUNS (5), BENCH_DELVE_RUNS (1), BENCH_N
+Cases: many, million, big. Environment, for quick runs: BENCH_RUNS (5), BENCH_DELVE_RUNS (3), BENCH_N
 (100000), BENCH_MILLION (1000000), BENCH_BIG_MB (100).
 """
 import argparse
@@ -26,7 +26,7 @@ import programs  # noqa: E402
 harness.tap.ok = lambda good, name, *details: good or sys.exit(f'bench: failed: {name} {details}')
 
 RUNS = int(os.environ.get('BENCH_RUNS', 5))
-DELVE_RUNS = int(os.environ.get('BENCH_DELVE_RUNS', 1))
+DELVE_RUNS = int(os.environ.get('BENCH_DELVE_RUNS', 3))
 N = int(os.environ.get('BENCH_N', 100_000))
 MILLION = int(os.environ.get('BENCH_MILLION', 1_000_000))
 BIG_MB = int(os.environ.get('BENCH_BIG_MB', 100))
