@@ -107,28 +107,13 @@ static void json_row(struct gs_json *j, const struct gs_top *t, const struct gs_
 	gs_json_close(j);
 }
 
-static void json_process(struct gs_json *j, const struct gs_process *p)
-{
-	gs_json_key(j, "process");
-	gs_json_open_object(j);
-	gs_json_kv_i64(j, "pid", p->pid);
-	gs_json_key(j, "start_time");
-	gs_json_time(j, p->start_time_unix_ns);
-	gs_json_kv_string(j, "executable", p->executable);
-	gs_json_kv_string(j, "go_version", p->go_version);
-	gs_json_kv_string(j, "goos", p->goos);
-	gs_json_kv_string(j, "goarch", p->goarch);
-	gs_json_kv_string(j, "service", p->service);
-	gs_json_close(j);
-}
-
 static void json_header(struct gs_json *j, const struct gs_top *t)
 {
 	const uint64_t *states = gs_top_rows_states(t->rows);
 	const struct gs_top_header *h = &t->header;
 	struct timespec now;
 
-	json_process(j, h->process);
+	gs_process_json(j, h->process);
 	clock_gettime(CLOCK_REALTIME, &now);
 	gs_json_key(j, "taken_at");
 	gs_json_time(j, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);

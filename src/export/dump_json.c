@@ -273,21 +273,6 @@ static void json_abort(struct gs_dump_writer *w)
 	free(w);
 }
 
-static void process(struct gs_json *j, const struct gs_process *p)
-{
-	gs_json_key(j, "process");
-	gs_json_open_object(j);
-	gs_json_kv_i64(j, "pid", p->pid);
-	gs_json_key(j, "start_time");
-	gs_json_time(j, p->start_time_unix_ns);
-	string_or_null(j, "executable", p->executable);
-	string_or_null(j, "go_version", p->go_version);
-	string_or_null(j, "goos", p->goos);
-	string_or_null(j, "goarch", p->goarch);
-	string_or_null(j, "service", p->service);
-	gs_json_close(j);
-}
-
 static int json_open(struct gs_dump_writer **ret, struct gs_out *out,
 		     const struct gs_dump_options *o, const struct gs_process *p,
 		     struct gs_err *err)
@@ -307,7 +292,7 @@ static int json_open(struct gs_dump_writer **ret, struct gs_out *out,
 	gs_json_init(j, out, o->pretty);
 	gs_json_open_object(j);
 	gs_json_kv_string(j, "schema", SCHEMA);
-	process(j, p);
+	gs_process_json(j, p);
 	gs_json_key(j, "taken_at");
 	gs_json_time(j, o->time_unix_ns > 0 ? (uint64_t)o->time_unix_ns : 0);
 	gs_json_key(j, o->grouped ? "groups" : "goroutines");

@@ -7,6 +7,28 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/json_writer.h"
+
+/* What is not known is null, not "". */
+static void text(struct gs_json *j, const char *key, const char *s)
+{
+	gs_json_kv_string(j, key, s && s[0] ? s : NULL);
+}
+
+void gs_process_json(struct gs_json *j, const struct gs_process *p)
+{
+	gs_json_key(j, "process");
+	gs_json_open_object(j);
+	gs_json_kv_i64(j, "pid", p->pid);
+	gs_json_key(j, "start_time");
+	gs_json_time(j, p->start_time_unix_ns);
+	text(j, "executable", p->executable);
+	text(j, "go_version", p->go_version);
+	text(j, "goos", p->goos);
+	text(j, "goarch", p->goarch);
+	text(j, "service", p->service);
+	gs_json_close(j);
+}
 
 void gs_incomplete_add(struct gs_incomplete_list *l, const char *what, uint64_t count,
 		       const char *fmt, ...)

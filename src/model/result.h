@@ -20,6 +20,10 @@ struct gs_process {
 /** The minor release in a version string, 26 of "go1.26.10"; 0 if there is none or @version is NULL. */
 unsigned int gs_go_version_minor(const char *version);
 
+struct gs_json;
+/** The key "process" and its object, the same in every command. */
+void gs_process_json(struct gs_json *j, const struct gs_process *p);
+
 /** One thing a result is missing. */
 struct gs_incomplete {
 	const char *what; /* "goroutines_torn", "stacks_broken", … snake_case, static */
