@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef GS_BPF_STREAM_WIRE_H
+#define GS_BPF_STREAM_WIRE_H
+
+/*
+ * Records of the stream lens as the kernel half writes them and the user half reads them: the only
+ * thing the two share. No pointers, natural alignment, no padding left to the compiler; both sides
+ * assert the sizes. Times are bpf_ktime_get_ns(): CLOCK_MONOTONIC, which is also Go's nanotime.
+ *
+ * Three rings: GO (goroutines and requests), KERNEL (threads, samples, memory), STACK (each distinct
+ * stack once). A record refers to a stack by hash; the stack's record is submitted before the first record that
+ * refers to it, so a reader that drains STACK after the others knows every stack it meets, unless a
+ * loss was counted.
+ */
+#ifndef __bpf__
+#include <assert.h>
+#include <stdint.h>
+#endif
+
+#define GS_WIRE_STACK_MAX 64 /* frames of one stack record */
+#define GS_WIRE_TEXT_MAX 96  /* bytes of a path, a method, a file's name; longer ones are cut */
+#define GS_WIRE_NAME_MAX 40
+
+enum gs_wire_ring { GS_WIRE_RING_GO, GS_WIRE_RING_KERNEL, GS_WIRE_RING_STACK, GS_WIRE_RINGS };
+
+enum gs_wire_kind {
+	/* Ring GO. The goroutine in the head is the one the record is about. */
+	GS_WIRE_GO_CREATE = 1, /* gs_wire_go_create */
+	GS_WIRE_GO_READY,      /* gs_wire_go_ready: waiting -> runnable */
+	GS_WIRE_GO_RUN,        /* gs_wire_go_run: runnable -> running on this thread */
+	GS_WIRE_GO_PARK,       /* gs_wire_go_park: running -> waiting */
+	GS_WIRE_GO_YIELD,      /* gs_wire_go_yield: running -> runnable */
+	GS_WIRE_GO_EXIT,       /* gs_wire_go_exit */
+	GS_WIRE_CALL_BEGIN,    /* gs_wire_call: a request or a watched function begins */
+	GS_WIRE_CALL_END,      /* gs_wire_call */
+	GS_WIRE_RUNTIME,       /* gs_wire_runtime: GC phases, stop-the-world, assist, sweep */
+	/* Ring KERNEL. */
+	GS_WIRE_OFF_CPU = 32, /* gs_wire_off_cpu: written when the thread is on a CPU again */
+	GS_WIRE_SAMPLE,       /* gs_wire_sample */
+	GS_WIRE_MAP,          /* gs_wire_map: mmap, munmap, mremap, madvise, brk */
+	GS_WIRE_PROCESS,      /* gs_wire_process: thread or process born, exec, exit */
+	/* Ring STACK. */
+	GS_WIRE_STACK = 64, /* gs_wire_stack */
+};
+
+/* What a thread used since the previous record that carries this, on CPU, in nanoseconds. The rest of
+ * its time on CPU was user code. Carried by records marked [usage]. */
+struct gs_wire_usage {
+	uint32_t kernel_ns;      /* in system calls */
+	uint32_t fault_minor_ns; /* in page faults */
+	uint32_t fault_major_ns;
+	uint32_t reclaim_ns; /* direct reclaim, not counted in the others */
+	uint32_t cgo_ns;     /* in C code called by cgo, system calls of it not included */
+	uint16_t faults_minor, faults_major;
+};
+
+/* First 40 bytes of every record. */
+struct gs_wire_head {
+	uint64_t ts_ns;
+	uint64_t goid;  /* 0: none */
+	uint64_t stack; /* hash of the goroutine's (user) stack, 0: none taken */
+	uint32_t tid;   /* thread it happened on */
+	uint16_t size;  /* of the whole record */
+	uint8_t kind;
+	uint8_t flags; /* GS_WIRE_F_* */
+	uint32_t seq;  /* per CPU and ring; a gap is a loss */
+	uint16_t cpu;
+	uint16_t site; /* index of the probe in the plan */
+};
+
+enum {
+	GS_WIRE_F_ADOPTED = 1,   /* the thread was found running this goroutine; no RUN was seen */
+	GS_WIRE_F_PREEMPTED = 2, /* YIELD: by the runtime, not by runtime.Gosched */
+	GS_WIRE_F_SYSCALL =
+		4,            /* YIELD: came back from a system call and found no P. OFF_CPU: inside
+				    a system call */
+	GS_WIRE_F_FAULT = 8,  /* OFF_CPU: inside a page fault */
+	GS_WIRE_F_MAJOR = 16, /* OFF_CPU: … that was a major one */
+	GS_WIRE_F_RECLAIM = 32,  /* OFF_CPU: inside direct reclaim */
+	GS_WIRE_F_CGO = 64,      /* OFF_CPU: inside a cgo call */
+	GS_WIRE_F_NETPOLL = 128, /* READY: by the network poller */
+};
+
+/* Where bytes of a descriptor come from or go to. */
+struct gs_wire_file {
+	uint32_t mode;                         /* i_mode; 0: not known */
+	int32_t fd;                            /* -1: none */
+	uint16_t family, protocol;             /* sockets: AF_*, IPPROTO_* */
+	uint16_t local_port, peer_port;        /* host byte order */
+	uint8_t local_addr[16], peer_addr[16]; /* IPv4 in the first four bytes */
+	uint32_t dev;                          /* files: s_dev */
+	uint32_t pad;
+	char name[GS_WIRE_NAME_MAX]; /* files: last component of the path; sockets: "" */
+};
+
+struct gs_wire_go_create {
+	struct gs_wire_head h; /* stack: of the creator */
+	uint64_t parent;       /* goid of the creator, 0: the runtime */
+	uint64_t start_pc, creator_pc;
+};
+
+struct gs_wire_go_ready {
+	struct gs_wire_head h; /* stack: of the waker, when it is a goroutine */
+	uint64_t waker;        /* goid, 0: scheduler (timer, poller) */
+};
+
+struct gs_wire_go_run {
+	struct gs_wire_head h;
+	int32_t p; /* P's number, -1: not read */
+	uint32_t pad;
+};
+
+struct gs_wire_go_park {
+	struct gs_wire_head h;
+	struct gs_wire_usage usage;
+	uint64_t
+		object; /* address of the mutex's semaphore word, channel, notifyList, pollDesc, 0 */
+	uint32_t reason;  /* the release's number of the wait reason */
+	uint8_t io_mode;  /* 'r', 'w' for network waits */
+	uint8_t has_file; /* @file follows */
+	uint16_t n_cases; /* select: number of channels waited for */
+	struct gs_wire_file file;
+};
+
+struct gs_wire_go_yield {
+	struct gs_wire_head h;
+	struct gs_wire_usage usage;
+};
+
+struct gs_wire_go_exit {
+	struct gs_wire_head h;
+	struct gs_wire_usage usage;
+};
+
+enum gs_wire_call_kind {
+	GS_WIRE_CALL_HTTP1 = 1,
+	GS_WIRE_CALL_HTTP2,
+	GS_WIRE_CALL_GRPC,
+	GS_WIRE_CALL_FUNCTION,
+};
+
+struct gs_wire_call {
+	struct gs_wire_head h; /* [usage] begin and end */
+	struct gs_wire_usage usage;
+	uint64_t sp;  /* tells recursion and abandoned calls apart */
+	uint8_t call; /* enum gs_wire_call_kind */
+	uint8_t method_len, pattern_len, path_len, peer_len;
+	uint8_t function; /* FUNCTION: which of the watched ones */
+	int16_t status;   /* END: HTTP or gRPC status, -1: not known */
+	int64_t bytes;    /* END: body bytes written, -1: not known */
+	char method[16];
+	char path[GS_WIRE_TEXT_MAX];
+	char pattern[GS_WIRE_TEXT_MAX]; /* END: of the mux, where known */
+	char peer[48];                  /* remote address as net/http keeps it */
+};
+
+enum gs_wire_runtime_kind {
+	GS_WIRE_STW_BEGIN = 1, /* arg: the release's stwReason (1.21 and later) */
+	GS_WIRE_STW_END,
+	GS_WIRE_GC_BEGIN,     /* gcStart */
+	GS_WIRE_GC_MARK,      /* concurrent mark begins */
+	GS_WIRE_GC_MARK_DONE, /* mark termination begins */
+	GS_WIRE_GC_END,
+	GS_WIRE_SWEEP_BEGIN,
+	GS_WIRE_ASSIST_BEGIN, /* the goroutine in the head marks for the GC. Carries usage */
+	GS_WIRE_ASSIST_END,
+};
+
+struct gs_wire_runtime {
+	struct gs_wire_head h;
+	struct gs_wire_usage usage;
+	uint32_t what; /* enum gs_wire_runtime_kind */
+	uint32_t pad;
+	uint64_t arg;
+};
+
+struct gs_wire_off_cpu {
+	struct gs_wire_head h;      /* ts: on CPU again. goid: bound to the thread, 0 none */
+	struct gs_wire_usage usage; /* up to off_ns */
+	uint64_t off_ns;            /* left the CPU */
+	uint64_t wake_ns;           /* made runnable; off_ns if it was preempted; 0: not seen */
+	uint64_t kernel_stack;      /* hash, 0: none */
+	uint64_t waker_goid;        /* of the same process, when it woke by futex; else 0 */
+	uint32_t waker_tid;
+	int32_t syscall; /* number, -1: in none */
+	uint64_t arg[2]; /* of the system call: futex address, … */
+	uint32_t state;  /* task state it went off with, 0: runnable (preempted) */
+	uint8_t io_wait, has_file;
+	uint16_t pad;
+	struct gs_wire_file file;
+};
+
+struct gs_wire_sample {
+	struct gs_wire_head h;
+	uint64_t kernel_stack;
+	uint64_t period_ns;
+};
+
+struct gs_wire_map {
+	struct gs_wire_head h;
+	int32_t syscall;
+	uint32_t pad;
+	uint64_t arg[6];
+	int64_t result;
+};
+
+enum gs_wire_process_kind {
+	GS_WIRE_THREAD_NEW = 1,
+	GS_WIRE_THREAD_EXIT,
+	GS_WIRE_PROCESS_FORK,
+	GS_WIRE_PROCESS_EXEC,
+	GS_WIRE_PROCESS_EXIT,
+};
+
+struct gs_wire_process {
+	struct gs_wire_head h;
+	uint32_t what;
+	uint32_t child;
+	char comm[16];
+};
+
+/* Variable size: n pcs. Kernel stacks have GS_WIRE_F_SYSCALL unset and pcs in the kernel's half. */
+struct gs_wire_stack {
+	struct gs_wire_head h; /* stack: its hash */
+	uint32_t n;
+	uint32_t flags; /* 1: cut at GS_WIRE_STACK_MAX; 2: kernel; 4: @sp_word is the word at sp */
+	uint64_t sp_word; /* leaf assembler functions keep their return address there */
+	uint64_t pc[GS_WIRE_STACK_MAX];
+};
+
+/* Why a record was not written, per ring and CPU; and how often each probe was hit. */
+struct gs_wire_counters {
+	uint64_t produced[GS_WIRE_RINGS];
+	uint64_t ring_full[GS_WIRE_RINGS];
+	uint64_t thinned;        /* left out by the budget's sampling */
+	uint64_t threads_full;   /* no room in the table of threads */
+	uint64_t stacks_missing; /* pages not resident */
+	uint64_t reads_failed;   /* of the target's memory */
+};
+
+/* What a wait reason's number means to the kernel half (gs_wire_config.reason). */
+enum gs_wire_reason {
+	GS_WIRE_REASON_OTHER = 0, /* object: gopark's lock argument */
+	GS_WIRE_REASON_CHAN,      /* object: lock argument - hchan_lock */
+	GS_WIRE_REASON_SELECT,    /* object: channel of the first sudog of g.waiting */
+	GS_WIRE_REASON_SEMA,      /* object: the semaphore word */
+	GS_WIRE_REASON_IO,        /* object: pollDesc; file: by its descriptor */
+};
+
+/* Read-only data of the programs, set before they are loaded. Offsets are -1 where the release has no such
+ * field. Filled by the planner (probe/plan.c). */
+struct gs_wire_config {
+	uint32_t tgid;
+	uint32_t want; /* GS_PROBE_WANT_* */
+	int32_t g_goid, g_m, g_waiting, g_gopc, g_startpc, g_parent_goid;
+	int32_t m_p, m_curg, p_id;
+	int32_t sudog_elem, sudog_c, sudog_waitlink;
+	int32_t hchan_lock;
+	int32_t pd_fd, pd_rg, pd_wg;
+	/* net/http. Strings are {pointer, length}. */
+	int32_t request_method, request_url, request_pattern, request_remote_addr;
+	int32_t url_path;
+	int32_t reader_conn;   /* connReader.conn */
+	int32_t conn_response; /* where conn.curReq holds the *response */
+	int32_t response_status, response_written, response_req;
+	int32_t h2_writer_state, h2_state_status, h2_state_req, h2_state_bytes;
+	/* google.golang.org/grpc */
+	int32_t grpc_stream_method, grpc_status_proto, grpc_proto_code;
+	uint32_t grpc_status_arg; /* which argument of writeStatus is the *status.Status */
+	uint32_t sudog_has_sema;  /* 1.26 and later: g.waiting.elem is the semaphore word */
+	/* Return addresses that tell who called runqput (runtime addresses, bias included). */
+	uint64_t newproc_lo, newproc_hi, goyield_lo, goyield_hi;
+	uint64_t text_lo, text_hi; /* Go code: a pc outside of it is C */
+	uint8_t reason[64];        /* enum gs_wire_reason by the release's number */
+};
+
+#define GS_WIRE_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
+GS_WIRE_SIZE(gs_wire_usage, 24);
+GS_WIRE_SIZE(gs_wire_head, 40);
+GS_WIRE_SIZE(gs_wire_file, 96);
+GS_WIRE_SIZE(gs_wire_go_create, 64);
+GS_WIRE_SIZE(gs_wire_go_ready, 48);
+GS_WIRE_SIZE(gs_wire_go_run, 48);
+GS_WIRE_SIZE(gs_wire_go_park, 176);
+GS_WIRE_SIZE(gs_wire_go_yield, 64);
+GS_WIRE_SIZE(gs_wire_call, 344);
+GS_WIRE_SIZE(gs_wire_runtime, 80);
+GS_WIRE_SIZE(gs_wire_off_cpu, 224);
+GS_WIRE_SIZE(gs_wire_sample, 56);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef GS_PROBE_BUDGET_H
+#define GS_PROBE_BUDGET_H
+
+/*
+ * What probes cost the target, and the promise to stay below a share of its CPU. The cost of a hit is
+ * measured on this machine at start, on gosonde itself, with the programs that will run; hits are counted.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gosonde/err.h>
+
+#include "probe/plan.h"
+#include "probe/session.h"
+
+/* Nanoseconds that one hit adds to the probed thread, by what makes the difference. */
+struct gs_probe_costs {
+	double emulated_ns, stepped_ns; /* trap and a program that writes one record */
+	double tracepoint_ns;           /* a typed tracepoint's program that has nothing to do */
+	double record_ns;               /* a program's work: a record of the ring */
+	double stack_ns;                /* taking a user stack of 16 frames and finding it known */
+	double sample_ns;               /* a perf sample with both stacks */
+	bool measured; /* else: constants of a typical machine, and the result says so */
+};
+
+/** Measure, in at most 20 ms. Never fails: without privileges the constants are returned. */
+void gs_probe_costs_measure(struct gs_probe_costs *ret);
+/** Expected cost of one hit of a site. */
+double gs_probe_site_cost_ns(const struct gs_probe_costs *c, const struct gs_probe_site *s,
+			     uint32_t want);
+
+enum gs_budget_action {
+	GS_BUDGET_NONE = 0,
+	GS_BUDGET_THIN,   /* follow half as many */
+	GS_BUDGET_DETACH, /* a group */
+	GS_BUDGET_STOP,   /* nothing is left to take away: end watching */
+};
+
+struct gs_budget {
+	double max_share; /* of the target's CPU time, 0.05; 0: no limit */
+	const struct gs_probe_plan *plan;
+	const struct gs_probe_costs *costs;
+	double cost_ns[GS_PLAN_SITES_MAX]; /* total by site */
+	uint64_t last_hits[GS_PLAN_SITES_MAX];
+	int64_t last_cpu_ns, total_cost_ns, total_cpu_ns;
+	uint32_t thin_log2, detached; /* bit per group */
+	uint32_t over, windows;
+};
+
+void gs_budget_init(struct gs_budget *b, const struct gs_probe_plan *plan,
+		    const struct gs_probe_costs *costs, double max_share);
+/**
+ * One look, every 100 ms or so: hits so far and the CPU time of the target so far.
+ * @return what to do; *ret_group for DETACH. Thinning and detaching reduce what is followed in the
+ * order of least loss; a single window over the budget does not act, three of them or one far over do.
+ */
+enum gs_budget_action gs_budget_look(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns,
+				     enum gs_probe_group *ret_group);
+
+#endif
