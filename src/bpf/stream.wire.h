@@ -63,7 +63,8 @@ struct gs_wire_head {
 	uint16_t size;  /* of the whole record */
 	uint8_t kind;
 	uint8_t flags; /* GS_WIRE_F_* */
-	uint32_t seq;  /* per CPU and ring; a gap is a loss */
+	uint32_t seq;  /* per CPU and ring; a gap is a loss. Records of one CPU may stand in
+			  another order where a program was preempted */
 	uint16_t cpu;
 	uint16_t site; /* index of the probe in the plan */
 };
@@ -267,11 +268,79 @@ struct gs_wire_config {
 	/* google.golang.org/grpc */
 	int32_t grpc_stream_method, grpc_status_proto, grpc_proto_code;
 	uint32_t grpc_status_arg; /* which argument of writeStatus is the *status.Status */
-	uint32_t sudog_has_sema;  /* 1.26 and later: g.waiting.elem is the semaphore word */
+	uint32_t pad;
+	uint32_t sudog_has_sema; /* 1.26 and later: g.waiting.elem is the semaphore word */
 	/* Return addresses that tell who called runqput (runtime addresses, bias included). */
 	uint64_t newproc_lo, newproc_hi, goyield_lo, goyield_hi;
 	uint64_t text_lo, text_hi; /* Go code: a pc outside of it is C */
-	uint8_t reason[64];        /* enum gs_wire_reason by the release's number */
+	uint64_t sample_period_ns;
+	uint8_t reason[64]; /* enum gs_wire_reason by the release's number */
+};
+
+/*
+ * The contract with the loader (src/probe/session.c)
+ * Skeleton: header stream.skel.h, struct gs_stream_bpf, functions gs_stream_bpf__*(). Programs, in the order of
+ * enum gs_probe_program, are called gs_ and the lower-case rest of the enumerator: gs_gopark … gs_process_exit;
+ * GS_PROG_FAULT_END is two, gs_fault_end_minor and gs_fault_end_major (software perf events
+ * PAGE_FAULTS_MIN and PAGE_FAULTS_MAJ, period 1). Each may be left out (autoload off): those at tp_btf must
+ * be, when the kernel's BTF has no btf_trace_<event>, because one that cannot be loaded fails the object.
+ *   uprobes        SEC("kprobe"); attach cookie: index of the site in bits 0..15, its arg in 16..47
+ *   gs_sample      perf CPU clock; its period in nanoseconds is gs_config.sample_period_ns
+ *   others         SEC("tp_btf/…"): sched_switch, sched_waking, sys_enter, sys_exit, page_fault_user,
+ *                  mm_vmscan_direct_reclaim_begin and _end, sched_process_fork, _exec, _exit
+ * GS_PROBE_WANT_MAPS needs gs_sys_exit. GS_PROBE_WANT_SYSCALLS needs both gs_sys_enter and gs_sys_exit.
+ * Maps: ring_go, ring_kernel, ring_stack (RINGBUF, sized by the loader); threads (HASH, key tid as
+ * uint32_t, value struct gs_wire_thread); stacks_seen (LRU_HASH); counters (PERCPU_ARRAY of one struct
+ * gs_wire_counters); hits (PERCPU_ARRAY of GS_WIRE_HITS uint64_t: uprobes by site, the others at
+ * GS_WIRE_HITS_PROGRAM + enum gs_probe_program; both FAULT_END programs count together).
+ * Globals: rodata gs_config, bss gs_control (mapped, written at any time by the loader).
+ */
+#define GS_WIRE_SITES 512 /* GS_PLAN_SITES_MAX */
+#define GS_WIRE_HITS_PROGRAM GS_WIRE_SITES
+#define GS_WIRE_HITS (GS_WIRE_SITES + 64)
+#define GS_WIRE_THREADS 16384
+
+enum gs_wire_wake {
+	GS_WIRE_WAKE_NEVER = 0, /* the reader looks by itself */
+	GS_WIRE_WAKE_BATCH, /* when more than wake_bytes wait; looked at every 64th record of a CPU and ring */
+	GS_WIRE_WAKE_ADAPTIVE, /* when reader_sleeping is set, which this clears */
+};
+
+/* Written by the user half while the programs run. ADAPTIVE: set reader_sleeping, look at the ring once more,
+ * then sleep with a time limit: a record under way at that moment does not wake. */
+struct gs_wire_control {
+	uint32_t thin_mask; /* of a goid's hash: only goroutines with 0 there are recorded */
+	uint32_t wake_mode; /* enum gs_wire_wake */
+	uint32_t stopped;   /* 1: programs count the hit and do nothing */
+	uint32_t pad;
+	uint32_t wake_bytes[GS_WIRE_RINGS];
+	uint32_t reader_sleeping[GS_WIRE_RINGS];
+};
+
+/* gs_wire_thread.in: where the thread is; what costs more to know stands first. */
+enum {
+	GS_WIRE_IN_RECLAIM = 1,
+	GS_WIRE_IN_FAULT = 2,
+	GS_WIRE_IN_SYSCALL = 4,
+	GS_WIRE_IN_CGO = 8,
+	GS_WIRE_IN_OFF = 16,   /* off the CPU: @off is filled in but for head.ts_ns, seq, cpu */
+	GS_WIRE_IN_MAJOR = 32, /* the fault is a major one (known when it ends) */
+};
+
+/* Value of the map threads. An entry is made at the first sight of a thread and deleted when it exits. */
+struct gs_wire_thread {
+	uint64_t goid, g; /* goroutine bound to the thread, 0: none */
+	uint64_t sema;    /* semaphore word of the park that comes next, 0: none */
+	uint64_t mark_ns; /* usage is counted up to here */
+	uint64_t wake_ns; /* made runnable since it is off; 0: not seen */
+	uint64_t waker_goid;
+	uint64_t sys_arg[2];
+	uint32_t waker_tid;
+	int32_t sys_nr;    /* -1: in no system call */
+	uint32_t in;       /* GS_WIRE_IN_* */
+	uint32_t fault_ns; /* of the fault under way */
+	struct gs_wire_usage usage;
+	struct gs_wire_off_cpu off; /* being off the CPU: the record to be, valid while IN_OFF */
 };
 
 #define GS_WIRE_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
@@ -287,5 +356,12 @@ GS_WIRE_SIZE(gs_wire_call, 344);
 GS_WIRE_SIZE(gs_wire_runtime, 80);
 GS_WIRE_SIZE(gs_wire_off_cpu, 224);
 GS_WIRE_SIZE(gs_wire_sample, 56);
+GS_WIRE_SIZE(gs_wire_map, 104);
+GS_WIRE_SIZE(gs_wire_process, 64);
+GS_WIRE_SIZE(gs_wire_stack, 568);
+GS_WIRE_SIZE(gs_wire_counters, 80);
+GS_WIRE_SIZE(gs_wire_control, 40);
+GS_WIRE_SIZE(gs_wire_thread, 328);
+GS_WIRE_SIZE(gs_wire_config, 272);
 
 #endif
