@@ -118,7 +118,7 @@ struct gs_wire_go_park {
 		object; /* address of the mutex's semaphore word, channel, notifyList, pollDesc, 0 */
 	uint32_t reason;  /* the release's number of the wait reason */
 	uint8_t io_mode;  /* 'r', 'w' for network waits */
-	uint8_t has_file; /* @file follows */
+	uint8_t has_file; /* @file follows; else the record ends before it */
 	uint16_t n_cases; /* select: number of channels waited for */
 	struct gs_wire_file file;
 };
@@ -149,6 +149,7 @@ struct gs_wire_call {
 	uint8_t function; /* FUNCTION: which of the watched ones */
 	int16_t status;   /* END: HTTP or gRPC status, -1: not known */
 	int64_t bytes;    /* END: body bytes written, -1: not known */
+	/* Records of FUNCTION end here. */
 	char method[16];
 	char path[GS_WIRE_TEXT_MAX];
 	char pattern[GS_WIRE_TEXT_MAX]; /* END: of the mux, where known */
@@ -188,7 +189,7 @@ struct gs_wire_off_cpu {
 	uint32_t state;  /* task state it went off with, 0: runnable (preempted) */
 	uint8_t io_wait, has_file;
 	uint16_t pad;
-	struct gs_wire_file file;
+	struct gs_wire_file file; /* has_file 0: the record ends before it */
 };
 
 struct gs_wire_sample {
@@ -231,12 +232,12 @@ struct gs_wire_stack {
 
 /* Why a record was not written, per ring and CPU; and how often each probe was hit. */
 struct gs_wire_counters {
-	uint64_t produced[GS_WIRE_RINGS];
-	uint64_t ring_full[GS_WIRE_RINGS];
-	uint64_t thinned;        /* left out by the budget's sampling */
-	uint64_t threads_full;   /* no room in the table of threads */
-	uint64_t stacks_missing; /* pages not resident */
-	uint64_t reads_failed;   /* of the target's memory */
+	uint64_t produced[GS_WIRE_RINGS];  /* records made, those of @ring_full included */
+	uint64_t ring_full[GS_WIRE_RINGS]; /* found no room */
+	uint64_t thinned;                  /* left out by the budget's sampling */
+	uint64_t threads_full;             /* no room in the table of threads */
+	uint64_t stacks_missing;           /* pages not resident */
+	uint64_t reads_failed;             /* of the target's memory */
 };
 
 /* What a wait reason's number means to the kernel half (gs_wire_config.reason). */
@@ -259,6 +260,7 @@ struct gs_wire_config {
 	int32_t hchan_lock;
 	int32_t pd_fd, pd_rg, pd_wg;
 	/* net/http. Strings are {pointer, length}. */
+	int32_t request_proto_major; /* 0: not known */
 	int32_t request_method, request_url, request_pattern, request_remote_addr;
 	int32_t url_path;
 	int32_t reader_conn;   /* connReader.conn */
@@ -268,10 +270,11 @@ struct gs_wire_config {
 	/* google.golang.org/grpc */
 	int32_t grpc_stream_method, grpc_status_proto, grpc_proto_code;
 	uint32_t grpc_status_arg; /* which argument of writeStatus is the *status.Status */
-	uint32_t pad;
-	uint32_t sudog_has_sema; /* 1.26 and later: g.waiting.elem is the semaphore word */
-	/* Return addresses that tell who called runqput (runtime addresses, bias included). */
-	uint64_t newproc_lo, newproc_hi, goyield_lo, goyield_hi;
+	uint32_t sudog_has_sema;  /* 1.26 and later: g.waiting.elem is the semaphore word */
+	/* Return addresses that tell who called runqput (runtime addresses, bias included). @ready: of
+	 * runtime.ready; 0: not known, then any caller but the other two makes a READY. Up to 1.24
+	 * globrunqget also calls runqput, to move what is runnable already. */
+	uint64_t newproc_lo, newproc_hi, goyield_lo, goyield_hi, ready_lo, ready_hi;
 	uint64_t text_lo, text_hi; /* Go code: a pc outside of it is C */
 	uint64_t sample_period_ns;
 	uint8_t reason[64]; /* enum gs_wire_reason by the release's number */
@@ -288,6 +291,7 @@ struct gs_wire_config {
  *   gs_sample      perf CPU clock; its period in nanoseconds is gs_config.sample_period_ns
  *   others         SEC("tp_btf/…"): sched_switch, sched_waking, sys_enter, sys_exit, page_fault_user,
  *                  mm_vmscan_direct_reclaim_begin and _end, sched_process_fork, _exec, _exit
+ * The arg of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted".
  * GS_PROBE_WANT_MAPS needs gs_sys_exit. GS_PROBE_WANT_SYSCALLS needs both gs_sys_enter and gs_sys_exit.
  * Maps: ring_go, ring_kernel, ring_stack (RINGBUF, sized by the loader); threads (HASH, key tid as
  * uint32_t, value struct gs_wire_thread); stacks_seen (LRU_HASH); counters (PERCPU_ARRAY of one struct
@@ -324,7 +328,7 @@ enum {
 	GS_WIRE_IN_SYSCALL = 4,
 	GS_WIRE_IN_CGO = 8,
 	GS_WIRE_IN_OFF = 16,   /* off the CPU: @off is filled in but for head.ts_ns, seq, cpu */
-	GS_WIRE_IN_MAJOR = 32, /* the fault is a major one (known when it ends) */
+	GS_WIRE_IN_KNOWN = 32, /* goid is what the thread runs, 0 included; else not seen yet */
 };
 
 /* Value of the map threads. An entry is made at the first sight of a thread and deleted when it exits. */
@@ -334,11 +338,10 @@ struct gs_wire_thread {
 	uint64_t mark_ns; /* usage is counted up to here */
 	uint64_t wake_ns; /* made runnable since it is off; 0: not seen */
 	uint64_t waker_goid;
-	uint64_t sys_arg[2];
 	uint32_t waker_tid;
-	int32_t sys_nr;    /* -1: in no system call */
 	uint32_t in;       /* GS_WIRE_IN_* */
 	uint32_t fault_ns; /* of the fault under way */
+	uint32_t pad;
 	struct gs_wire_usage usage;
 	struct gs_wire_off_cpu off; /* being off the CPU: the record to be, valid while IN_OFF */
 };
@@ -361,7 +364,7 @@ GS_WIRE_SIZE(gs_wire_process, 64);
 GS_WIRE_SIZE(gs_wire_stack, 568);
 GS_WIRE_SIZE(gs_wire_counters, 80);
 GS_WIRE_SIZE(gs_wire_control, 40);
-GS_WIRE_SIZE(gs_wire_thread, 328);
-GS_WIRE_SIZE(gs_wire_config, 272);
+GS_WIRE_SIZE(gs_wire_thread, 312);
+GS_WIRE_SIZE(gs_wire_config, 288);
 
 #endif
