@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Goroutines with the same stack, state, wait reason and creator, counted; see group.h. Groups lie in
- * one array in order of appearance, found through an open-addressing table of their numbers. Per group
+ * one array in order of appearance, by their number in a table of stacks. Per group
  * a sorted array counts each distinct wait; a group with more than GS_GROUP_WAITS of them changes to a
  * histogram with eight buckets per power of two, so its median is at most 7 % off. Minimum and maximum
  * are exact always.
@@ -13,10 +13,9 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/hash.h"
+#include "model/stack_table.h"
 
 #define MAX_GROUPS (4u << 20)
-#define MIN_SLOTS 1024u
 #define SUB_BITS 3
 #define BUCKETS ((64 - SUB_BITS + 1) << SUB_BITS)
 
@@ -38,14 +37,17 @@ struct gs_groups {
 	struct gs_group *groups;
 	struct waits *waits; /* by the same number; gone when sorted */
 	uint32_t n, cap;
-	uint32_t *slots; /* number + 1; 0 is empty; never more than half full */
-	uint32_t n_slots;
+	struct gs_stack_table table;
 	bool sorted;
 };
 
 struct gs_groups *gs_groups_new(void)
 {
-	return calloc(1, sizeof(struct gs_groups));
+	struct gs_groups *gs = calloc(1, sizeof(*gs));
+
+	if (gs)
+		gs->table.limit = MAX_GROUPS;
+	return gs;
 }
 
 static void free_waits(struct gs_groups *gs)
@@ -64,7 +66,7 @@ struct gs_groups *gs_groups_free(struct gs_groups *gs)
 		return NULL;
 	free_waits(gs);
 	free(gs->groups);
-	free(gs->slots);
+	gs_stack_table_deinit(&gs->table);
 	free(gs);
 	return NULL;
 }
@@ -72,72 +74,6 @@ struct gs_groups *gs_groups_free(struct gs_groups *gs)
 static int out_of_memory(struct gs_err *err)
 {
 	return gs_fail(err, -ENOMEM, 0, "cannot group goroutines: out of memory");
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_frame(const struct gs_frame *a, const struct gs_frame *b)
-{
-	return a == b || (a && b && a->pc == b->pc && a->line == b->line &&
-			  same_text(a->function, b->function));
-}
-
-/* Hashed by what stays the same however often it was read; pointers would split groups. */
-static uint64_t hash(const struct gs_stack *stack, enum gs_goroutine_state state,
-		     const char *wait_reason, const struct gs_frame *created_by)
-{
-	uint64_t h = gs_hash_u64(gs_hash_seed() + (uint64_t)state, stack->id);
-
-	if (created_by)
-		h = gs_hash_u64(h, created_by->pc);
-	return wait_reason ? gs_hash_bytes(h, wait_reason, strlen(wait_reason)) : h;
-}
-
-static bool belongs(const struct gs_group *to, const struct gs_goroutine *g)
-{
-	return to->stack->id == g->stack->id && to->state == g->state &&
-	       same_text(to->wait_reason, g->wait_reason) &&
-	       same_frame(to->created_by, g->created_by);
-}
-
-/* The slot of the group of @g: its number + 1, or 0 where it would go. */
-static uint32_t *find(struct gs_groups *gs, const struct gs_goroutine *g)
-{
-	uint64_t h = hash(g->stack, g->state, g->wait_reason, g->created_by);
-
-	for (;; h++) {
-		uint32_t *slot = &gs->slots[h & (gs->n_slots - 1)];
-
-		if (*slot == 0 || belongs(&gs->groups[*slot - 1], g))
-			return slot;
-	}
-}
-
-static int grow_slots(struct gs_groups *gs, struct gs_err *err)
-{
-	uint32_t n_slots = gs->n_slots ? gs->n_slots * 2 : MIN_SLOTS;
-	uint32_t *slots;
-
-	if (gs->n * 2 < gs->n_slots)
-		return 0;
-	slots = gs_array_new(n_slots, sizeof(*slots));
-	if (!slots)
-		return out_of_memory(err);
-	for (uint32_t i = 0; i < gs->n; i++) {
-		const struct gs_group *p = &gs->groups[i];
-		uint64_t h = hash(p->stack, p->state, p->wait_reason, p->created_by);
-
-		while (slots[h & (n_slots - 1)])
-			h++;
-		slots[h & (n_slots - 1)] = i + 1;
-	}
-	free(gs->slots);
-	gs->slots = slots;
-	gs->n_slots = n_slots;
-	return 0;
 }
 
 static int grow_groups(struct gs_groups *gs, struct gs_err *err)
@@ -148,10 +84,6 @@ static int grow_groups(struct gs_groups *gs, struct gs_err *err)
 
 	if (gs->n < gs->cap)
 		return 0;
-	if (gs->n >= MAX_GROUPS)
-		return gs_fail(err, -GS_E_LIMIT, 0,
-			       "cannot group goroutines: more than %u groups. Use a filter",
-			       MAX_GROUPS);
 	groups = gs_array_resize(gs->groups, cap, sizeof(*groups));
 	if (!groups)
 		return out_of_memory(err);
@@ -274,27 +206,26 @@ static void add_id(struct gs_group *p, uint64_t id)
 static int find_or_make(struct gs_groups *gs, const struct gs_goroutine *g, uint32_t *ret,
 			struct gs_err *err)
 {
-	uint32_t *slot;
-	int r = grow_slots(gs, err);
+	const struct gs_stack_key key = { .stack = g->stack->id,
+					  .kind = g->state,
+					  .frame = g->created_by,
+					  .text = g->wait_reason };
+	/* Room first: a key without its group could not be taken back. */
+	int r = grow_groups(gs, err);
 
 	if (r < 0)
 		return r;
-	slot = find(gs, g);
-	if (*slot == 0) {
-		r = grow_groups(gs, err);
-		if (r < 0)
-			return r;
-		gs->groups[gs->n] = (struct gs_group){ .state = g->state,
-						       .wait_reason = g->wait_reason,
-						       .stack = g->stack,
-						       .created_by = g->created_by,
-						       .wait_min_ns = -1,
-						       .wait_median_ns = -1,
-						       .wait_max_ns = -1 };
-		gs->waits[gs->n] = (struct waits){ 0 };
-		*slot = ++gs->n;
-	}
-	*ret = *slot - 1;
+	r = gs_stack_table_number(&gs->table, &key, ret, err);
+	if (r <= 0)
+		return r;
+	gs->groups[gs->n] = (struct gs_group){ .state = g->state,
+					       .wait_reason = g->wait_reason,
+					       .stack = g->stack,
+					       .created_by = g->created_by,
+					       .wait_min_ns = -1,
+					       .wait_median_ns = -1,
+					       .wait_max_ns = -1 };
+	gs->waits[gs->n++] = (struct waits){ 0 };
 	return 0;
 }
 

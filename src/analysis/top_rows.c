@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Rows of `gosonde top`. Groups are found by a hash table with open addressing over the keys; stacks,
- * creators and wait reasons are compared by address, since the reader makes each only once. Matching a
+ * Rows of `gosonde top`. Groups are found by their number in a table of stacks. Matching a
  * filter against all functions of a stack is remembered per stack.
  */
 #include "analysis/top_rows.h"
@@ -13,7 +12,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/hash.h"
+#include "model/stack_table.h"
 
 #define ROWS_MAX (16u << 20)
 
@@ -23,12 +22,10 @@ struct gs_top_rows {
 	bool has_scope;
 	struct gs_top_row *row;
 	uint32_t n, cap, shown;
-	uint32_t *slot; /* row number + 1; a power of two of them */
-	uint32_t n_slots;
-	uint8_t *stack_match; /* by stack id: 0 not asked, 1 no, 2 yes */
+	struct gs_stack_table table; /* of groups: number = row, until they are sorted */
+	uint8_t *stack_match;        /* by stack id: 0 not asked, 1 no, 2 yes */
 	uint32_t n_stack_match;
 	uint64_t states[GS_G_STATE_COUNT];
-	uint64_t seed;
 };
 
 const char *gs_top_group_name(enum gs_top_group g)
@@ -50,7 +47,7 @@ struct gs_top_rows *gs_top_rows_new(void)
 	struct gs_top_rows *t = calloc(1, sizeof(*t));
 
 	if (t)
-		t->seed = gs_hash_seed();
+		t->table.limit = ROWS_MAX;
 	return t;
 }
 
@@ -59,7 +56,7 @@ struct gs_top_rows *gs_top_rows_free(struct gs_top_rows *t)
 	if (!t)
 		return NULL;
 	free(t->row);
-	free(t->slot);
+	gs_stack_table_deinit(&t->table);
 	free(t->stack_match);
 	free(t);
 	return NULL;
@@ -74,8 +71,7 @@ void gs_top_rows_begin(struct gs_top_rows *t, enum gs_top_group group,
 		t->scope = *scope;
 	t->scope_group = scope_group;
 	t->n = t->shown = 0;
-	if (t->n_slots)
-		memset(t->slot, 0, t->n_slots * sizeof(*t->slot));
+	gs_stack_table_clear(&t->table);
 	memset(t->states, 0, sizeof(t->states));
 }
 
@@ -159,14 +155,6 @@ bool gs_top_key_equal(enum gs_top_group group, const struct gs_top_key *a,
 	       a->wait_reason == b->wait_reason;
 }
 
-static uint64_t hash_key(const struct gs_top_rows *t, const struct gs_top_key *k)
-{
-	uint64_t h = gs_hash_u64(t->seed, (uintptr_t)k->stack);
-
-	h = gs_hash_u64(h, (uintptr_t)k->created_by);
-	return gs_hash_u64(h, (uintptr_t)k->wait_reason ^ (uint64_t)k->state << 56);
-}
-
 static int more_rows(struct gs_top_rows *t, struct gs_err *err)
 {
 	uint32_t cap = t->cap ? t->cap * 2 : 256;
@@ -180,46 +168,6 @@ static int more_rows(struct gs_top_rows *t, struct gs_err *err)
 	t->row = row;
 	t->cap = cap;
 	return 0;
-}
-
-static void put_slot(struct gs_top_rows *t, uint32_t i)
-{
-	struct gs_top_key k = gs_top_row_key(t->group, &t->row[i]);
-	uint32_t at = (uint32_t)hash_key(t, &k) & (t->n_slots - 1);
-
-	while (t->slot[at])
-		at = (at + 1) & (t->n_slots - 1);
-	t->slot[at] = i + 1;
-}
-
-/* Keep the table at most half full. */
-static int more_slots(struct gs_top_rows *t, struct gs_err *err)
-{
-	uint32_t n = t->n_slots ? t->n_slots * 2 : 1024;
-	uint32_t *slot = gs_array_new(n, sizeof(*slot));
-
-	if (!slot)
-		return gs_fail(err, -ENOMEM, 0, "out of memory");
-	free(t->slot);
-	t->slot = slot;
-	t->n_slots = n;
-	for (uint32_t i = 0; i < t->n; i++)
-		put_slot(t, i);
-	return 0;
-}
-
-static struct gs_top_row *find_row(const struct gs_top_rows *t, const struct gs_top_key *k)
-{
-	uint32_t at = (uint32_t)hash_key(t, k) & (t->n_slots - 1);
-
-	for (; t->slot[at]; at = (at + 1) & (t->n_slots - 1)) {
-		struct gs_top_row *row = &t->row[t->slot[at] - 1];
-		struct gs_top_key have = gs_top_row_key(t->group, row);
-
-		if (gs_top_key_equal(t->group, &have, k))
-			return row;
-	}
-	return NULL;
 }
 
 static struct gs_top_row make_row(const struct gs_top_rows *t, const struct gs_goroutine *g)
@@ -254,11 +202,24 @@ static void join_row(struct gs_top_row *row, const struct gs_goroutine *g)
 		row->function = NULL;
 }
 
-int gs_top_rows_add(struct gs_top_rows *t, const struct gs_goroutine *g, struct gs_err *err)
+/* The row of the group of @g. Creators are told apart by address, as gs_top_key_equal() does.
+ * @return 0 it exists; 1 it is to be made; negative: failed. */
+static int find_row(struct gs_top_rows *t, const struct gs_goroutine *g, uint32_t *ret,
+		    struct gs_err *err)
 {
 	struct gs_top_key k = key_of(t->group, g);
-	struct gs_top_row *row = NULL;
-	int r = 0;
+	const struct gs_stack_key key = { .stack = (uint64_t)(uintptr_t)k.stack,
+					  .kind = k.state,
+					  .who = (uint64_t)(uintptr_t)k.created_by,
+					  .text = k.wait_reason };
+
+	return gs_stack_table_number(&t->table, &key, ret, err);
+}
+
+int gs_top_rows_add(struct gs_top_rows *t, const struct gs_goroutine *g, struct gs_err *err)
+{
+	uint32_t row;
+	int r;
 
 	if (t->has_scope) {
 		struct gs_top_key in = key_of(t->scope_group, g);
@@ -269,24 +230,16 @@ int gs_top_rows_add(struct gs_top_rows *t, const struct gs_goroutine *g, struct 
 	if (g->state < GS_G_STATE_COUNT)
 		t->states[g->state]++;
 	if (t->group != GS_TOP_SINGLE) {
-		if (2 * t->n >= t->n_slots)
-			r = more_slots(t, err);
-		if (r < 0)
+		r = find_row(t, g, &row, err);
+		if (r == 0)
+			join_row(&t->row[row], g);
+		if (r <= 0)
 			return r;
-		row = find_row(t, &k);
 	}
-	if (row) {
-		join_row(row, g);
-		return 0;
-	}
-	if (t->n == t->cap)
-		r = more_rows(t, err);
-	if (r < 0)
-		return r;
-	t->row[t->n++] = make_row(t, g);
-	if (t->group != GS_TOP_SINGLE)
-		put_slot(t, t->n - 1);
-	return 0;
+	r = t->n == t->cap ? more_rows(t, err) : 0;
+	if (r == 0)
+		t->row[t->n++] = make_row(t, g);
+	return r;
 }
 
 static bool contains(const char *text, const char *part)

@@ -17,23 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "export/dump_private.h"
-
-#define MAX_LINES (4u << 20)
+#include "model/stack_table.h"
 
 /* Goroutines with the same stack, state and wait reason. */
 struct tally {
 	const struct gs_stack *stack;
 	const char *wait_reason;
-	uint64_t count; /* 0: an empty slot */
+	uint64_t count;
 	enum gs_goroutine_state state;
 };
 
 struct folded_writer {
 	struct gs_dump_writer w;
-	struct tally *slots; /* open addressing, never more than half full */
-	uint32_t n, n_slots; /* a power of two */
+	struct gs_stack_table table;
+	struct tally *tallies; /* by number in the table */
+	uint32_t cap;
 };
 
 /* One line of the output: text and count. */
@@ -42,50 +41,18 @@ struct line {
 	uint64_t count;
 };
 
-static bool equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static struct tally *find(struct tally *slots, uint32_t n_slots, const struct gs_stack *s,
-			  enum gs_goroutine_state state, const char *wait_reason)
-{
-	uint64_t h = gs_hash_u64(gs_hash_seed() + state, (uint64_t)(uintptr_t)s);
-
-	if (wait_reason)
-		h = gs_hash_bytes(h, wait_reason, strlen(wait_reason));
-	for (;; h++) {
-		struct tally *t = &slots[h & (n_slots - 1)];
-
-		if (t->count == 0 ||
-		    (t->stack == s && t->state == state && equal(t->wait_reason, wait_reason)))
-			return t;
-	}
-}
-
 static int grow(struct folded_writer *f, struct gs_err *err)
 {
-	uint32_t n_slots = f->n_slots ? f->n_slots * 2 : 1024;
-	struct tally *slots;
+	uint32_t cap = f->cap ? f->cap * 2 : 256;
+	struct tally *tallies;
 
-	if (f->n * 2 < f->n_slots)
+	if (f->table.n < f->cap)
 		return 0;
-	if (f->n >= MAX_LINES)
-		return gs_fail(err, -GS_E_LIMIT, 0,
-			       "cannot fold the dump: more than %u distinct stacks. Use a filter",
-			       MAX_LINES);
-	slots = gs_array_new(n_slots, sizeof(*slots));
-	if (!slots)
+	tallies = gs_array_resize(f->tallies, cap, sizeof(*tallies));
+	if (!tallies)
 		return gs_fail(err, -ENOMEM, 0, "cannot fold the dump: out of memory");
-	for (uint32_t i = 0; i < f->n_slots; i++) {
-		const struct tally *t = &f->slots[i];
-
-		if (t->count)
-			*find(slots, n_slots, t->stack, t->state, t->wait_reason) = *t;
-	}
-	free(f->slots);
-	f->slots = slots;
-	f->n_slots = n_slots;
+	f->tallies = tallies;
+	f->cap = cap;
 	return 0;
 }
 
@@ -93,21 +60,23 @@ static int count(struct gs_dump_writer *w, const struct gs_stack *s, enum gs_gor
 		 const char *wait_reason, uint64_t n, struct gs_err *err)
 {
 	struct folded_writer *f = (struct folded_writer *)w;
-	struct tally *t;
+	struct gs_stack_key key = { .stack = (uint64_t)(uintptr_t)s, .kind = state };
+	uint32_t number;
 	int r = grow(f, err);
 
 	if (r < 0)
 		return r;
 	if (n == 0)
 		return 0;
-	if (state != GS_G_WAITING && state != GS_G_LEAKED)
-		wait_reason = NULL;
-	t = find(f->slots, f->n_slots, s, state, wait_reason);
-	if (t->count == 0) {
-		*t = (struct tally){ .stack = s, .wait_reason = wait_reason, .state = state };
-		f->n++;
-	}
-	t->count += n;
+	if (state == GS_G_WAITING || state == GS_G_LEAKED)
+		key.text = wait_reason;
+	r = gs_stack_table_number(&f->table, &key, &number, err);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		f->tallies[number] =
+			(struct tally){ .stack = s, .wait_reason = key.text, .state = state };
+	f->tallies[number].count += n;
 	return 0;
 }
 
@@ -186,22 +155,19 @@ static int by_text(const void *a, const void *b)
 /* Render all lines one after the other, sort them, add up equal ones. */
 static int write_lines(struct folded_writer *f, struct gs_err *err)
 {
-	GS_CLEANUP(gs_freep) struct line *lines = gs_array_new(f->n ? f->n : 1, sizeof(*lines));
+	uint32_t n = f->table.n;
+	GS_CLEANUP(gs_freep) struct line *lines = gs_array_new(n, sizeof(*lines));
 	struct gs_out *o = gs__scratch(&f->w);
-	uint32_t n = 0;
 	size_t at = 0;
 
 	if (!lines)
 		return gs_fail(err, -ENOMEM, 0, "cannot fold the dump: out of memory");
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		if (f->slots[i].count)
-			render(&f->w, o, &f->slots[i]);
+	for (uint32_t i = 0; i < n; i++)
+		render(&f->w, o, &f->tallies[i]);
 	if (gs_out_failed(o))
 		return gs__writer_check(&f->w, err);
-	for (uint32_t i = 0; i < f->n_slots; i++) {
-		if (!f->slots[i].count)
-			continue;
-		lines[n++] = (struct line){ .text = o->buf + at, .count = f->slots[i].count };
+	for (uint32_t i = 0; i < n; i++) {
+		lines[i] = (struct line){ .text = o->buf + at, .count = f->tallies[i].count };
 		at += strlen(o->buf + at) + 1;
 	}
 	qsort(lines, n, sizeof(*lines), by_text);
@@ -220,9 +186,12 @@ static int write_lines(struct folded_writer *f, struct gs_err *err)
 
 static void folded_abort(struct gs_dump_writer *w)
 {
+	struct folded_writer *f = (struct folded_writer *)w;
+
 	gs__writer_deinit(w);
-	free(((struct folded_writer *)w)->slots);
-	free(w);
+	gs_stack_table_deinit(&f->table);
+	free(f->tallies);
+	free(f);
 }
 
 static int folded_open(struct gs_dump_writer **ret, struct gs_out *out,
