@@ -253,6 +253,11 @@ struct gs_event_source {
 	const struct gs_stack *(*stack)(struct gs_event_source *s, uint32_t id);
 	/** Name of a global variable that contains @addr, as "pkg.name" (+field path where DWARF tells); NULL. Stays. */
 	const char *(*object_name)(struct gs_event_source *s, gs_addr addr);
+	/** Name of a lock that is no global variable, by the method that waited for it: "store.Ledger.mu" when
+	 *  the caller of the sync functions in @stack is a method of a type whose DWARF has exactly one
+	 *  mutex. NULL if it cannot be told. Stays. The member may be NULL. */
+	const char *(*lock_name)(struct gs_event_source *s, gs_addr addr,
+				 const struct gs_stack *stack);
 	/** pprof labels of a goroutine as of now or of its last look; 0 if none. Stay. */
 	uint32_t (*labels)(struct gs_event_source *s, uint64_t goid, const struct gs_label **ret);
 	/** Numbers so far; borrowed until the next call. */
