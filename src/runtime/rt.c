@@ -34,6 +34,7 @@ struct gs_rt *gs_rt_free(struct gs_rt *rt)
 		free(rt->module[i].gofunc_copy);
 	}
 	gs__symbols_free(rt);
+	gs__natives_free(rt);
 	free(rt->ms.m);
 	gs_arena_free(rt->arena);
 	free(rt);

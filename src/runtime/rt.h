@@ -16,6 +16,7 @@
 #include "golang/buildinfo.h"
 #include "golang/globals.h"
 #include "golang/layout.h"
+#include "golang/pclntab.h"
 #include "model/goroutine.h"
 #include "model/result.h"
 #include "target/target.h"
@@ -78,5 +79,35 @@ struct gs_rt_sched {
 	int64_t last_gc_ago_ns; /* -1: none yet or unknown */
 };
 GS_CHECKED int gs_rt_sched_read(struct gs_rt *rt, struct gs_rt_sched *ret, struct gs_err *err);
+
+/* A stack that somebody else walked along frame pointers. */
+struct gs_rt_raw_stack {
+	const gs_addr *pcs; /* the first is an instruction, the others are return addresses */
+	uint32_t n;
+	bool cut;         /* there was more */
+	bool has_sp_word; /* @sp_word is the word that sp pointed to at the first pc */
+	gs_addr sp_word;
+};
+/**
+ * The shared stack of raw pcs of the target. Frames outside of Go code are GS_FRAME_FOREIGN with names from the symbols
+ * of the mapped file. The caller of a function that had not made its frame yet is put in from sp_word.
+ * Kept until @rt is freed; equal stacks are one. NULL when out of memory.
+ * Cost to the target: none; the first pc in an unknown mapping reads /proc/PID/maps.
+ */
+const struct gs_stack *gs_rt_symbolize(struct gs_rt *rt, const struct gs_rt_raw_stack *raw);
+/** The frame that "created by" shows for a go statement's return address, and a goroutine's first
+ *  function (its physical frame); NULL if unknown. Live as long as @rt. */
+const struct gs_frame *gs_rt_creator(struct gs_rt *rt, gs_addr gopc);
+const struct gs_frame *gs_rt_start(struct gs_rt *rt, gs_addr startpc);
+/** "main.mu" or "main.cache+0x18": the global variable of the executable that contains @addr; NULL if there is none
+ *  or no symbol says so. The first call reads the symbol table. Lives as long as @rt; allocates, so keep it. */
+const char *gs_rt_object_name(struct gs_rt *rt, gs_addr addr);
+
+/** The executable's function table, at its runtime addresses; borrowed. */
+const struct gs_go_pclntab *gs_rt_pclntab(const struct gs_rt *rt);
+/** What the target's wait reasons are called, by number; no entry is NULL. Borrowed. */
+const char *const *gs_rt_wait_reasons(const struct gs_rt *rt, uint32_t *ret_n);
+/** The target's memory; borrowed. */
+const struct gs_memory *gs_rt_memory(const struct gs_rt *rt);
 
 #endif

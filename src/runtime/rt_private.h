@@ -82,6 +82,7 @@ struct gs_rt {
 	struct gs__pc_cache pcs;
 	struct gs__stack_cache stacks;
 	struct gs__m_table ms;
+	struct gs__natives *natives; /* rt_native.c; NULL until asked */
 	const char **wait_reasons;
 	uint32_t n_wait_reasons;
 	unsigned int minor; /* of the layout in use */
@@ -155,6 +156,10 @@ const struct gs_frame *gs__creator(struct gs_rt *rt, gs_addr gopc);
 const struct gs_stack *gs__stack_intern(struct gs_rt *rt, const uint64_t *keys, uint32_t n,
 					enum gs_stack_end end);
 void gs__symbols_free(struct gs_rt *rt);
+/** Name of a pc outside of Go code, arena-allocated: a symbol, else "libfoo.so+0x12"; NULL if it lies
+ *  in no file. @ret_entry is set when it is a symbol. */
+const char *gs__native_name(struct gs_rt *rt, gs_addr pc, gs_addr *ret_entry);
+void gs__natives_free(struct gs_rt *rt);
 
 /** True if Go's tracebacks hide a function of this name (isExportedRuntime of the release). */
 bool gs__runtime_internal(const char *name, unsigned int minor);

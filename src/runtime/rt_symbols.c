@@ -211,6 +211,8 @@ static bool panics(const char *callee)
 /* runtime/traceback.go showfuncinfo. @first: no frame was shown before this one. */
 static bool hidden(const struct gs_frame *f, const char *callee, bool first, unsigned int minor)
 {
+	if (f->flags & GS_FRAME_FOREIGN) /* Go's tracebacks have no C; its names have no dots */
+		return false;
 	if ((f->flags & GS_FRAME_WRAPPER) && !panics(callee))
 		return true;
 	if (minor >= 25 && (strcmp(f->function, "runtime.runFinalizers") == 0 ||
