@@ -15,7 +15,10 @@ struct gs_ksyms;
 GS_CHECKED int gs_ksyms_open(struct gs_ksyms **ret, struct gs_err *err);
 struct gs_ksyms *gs_ksyms_free(struct gs_ksyms *k);
 GS_DEFINE_CLEANUP(struct gs_ksyms *, gs_ksyms_free)
-/** Name and start of the function that contains @addr; NULL if none. Lives as long as @k. */
+/** The same from a file in that format (tests). */
+GS_CHECKED int gs__ksyms_open_file(const char *path, struct gs_ksyms **ret, struct gs_err *err);
+/** Name and start of the function that contains @addr; NULL if none. Lives as long as @k.
+ *  @ret_start may be NULL. */
 const char *gs_ksyms_find(const struct gs_ksyms *k, uint64_t addr, uint64_t *ret_start);
 
 #endif
