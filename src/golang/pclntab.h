@@ -135,6 +135,15 @@ GS_CHECKED int gs_go_func_by_name(const struct gs_go_pclntab *t, const char *nam
 /** Look up @n names in one pass without building an index; ret[i].entry is 0 for names not found. */
 GS_CHECKED int gs_go_funcs_by_name(const struct gs_go_pclntab *t, const char *const *names,
 				   size_t n, struct gs_go_func *ret, struct gs_err *err);
+/** Called with the number of the name. Non-zero ends the pass. */
+typedef int gs_go_named_fn(void *ctx, size_t which, const struct gs_go_func *f);
+/**
+ * Visit every function that has one of @n names, in address order: an assembly function and its ABI
+ * wrapper share one. One pass, no index.
+ * @return 0, @visit's result, or a failure of the table.
+ */
+GS_CHECKED int gs_go_funcs_named(const struct gs_go_pclntab *t, const char *const *names, size_t n,
+				 gs_go_named_fn *visit, void *ctx, struct gs_err *err);
 
 /** Bytes from the return address' slot down to sp at @pc (runtime.funcspdelta). */
 GS_CHECKED int gs_go_sp_delta(const struct gs_go_pclntab *t, const struct gs_go_func *f, gs_addr pc,

@@ -166,46 +166,39 @@ static int first_bytes_at(const struct gs_go_pclntab *t, uint32_t i, uint64_t *r
 	return 0;
 }
 
-/* Function @i has a name that starts like a wanted one: store it with all names that it equals. */
+/* Function @i has a name that starts like a wanted one: visit it for all names that it equals. */
 static int match(const struct gs_go_pclntab *t, uint32_t i, uint32_t off, const char *const *names,
-		 size_t n, struct gs_go_func *found, size_t *left, struct gs_err *err)
+		 size_t n, gs_go_named_fn *visit, void *ctx, struct gs_err *err)
 {
 	struct gs_cursor c = t->names;
+	struct gs_go_func f;
 	int r;
 
 	r = gs_cursor_seek(&c, off, err);
-	if (r < 0)
-		return r;
-	for (size_t k = 0; k < n; k++) {
+	for (size_t k = 0; k < n && r == 0; k++) {
 		size_t size = strlen(names[k]) + 1; // with the NUL
 
 		// Compared in place: looking for the ends of hostile names could take for ever.
-		if (found[k].name || gs_cursor_left(&c) < size ||
-		    memcmp(c.pos, names[k], size) != 0)
+		if (gs_cursor_left(&c) < size || memcmp(c.pos, names[k], size) != 0)
 			continue;
-		r = gs_go_func_at(t, i, &found[k], err);
-		if (r < 0)
-			return r;
-		--*left;
+		r = gs_go_func_at(t, i, &f, err);
+		if (r == 0)
+			r = visit(ctx, k, &f);
 	}
-	return 0;
+	return r;
 }
 
 /* Wanted names have few different beginnings (all of the runtime's have one). */
 #define PREFIXES_MAX 16
 
-int gs_go_funcs_by_name(const struct gs_go_pclntab *t, const char *const *names, size_t n,
-			struct gs_go_func *ret, struct gs_err *err)
+int gs_go_funcs_named(const struct gs_go_pclntab *t, const char *const *names, size_t n,
+		      gs_go_named_fn *visit, void *ctx, struct gs_err *err)
 {
-	GS_CLEANUP(gs_freep) struct gs_go_func *found = gs_array_new(n ? n : 1, sizeof(*found));
 	uint64_t prefixes[PREFIXES_MAX], v;
-	size_t n_prefixes = 0, left = n, k;
+	size_t n_prefixes = 0, k;
 	uint32_t off;
-	int r;
+	int r = 0;
 
-	if (!found)
-		return gs_fail(err, -ENOMEM, 0, "%s: out of memory for %zu names", t->names.what,
-			       n);
 	for (size_t i = 0; i < n && n_prefixes <= PREFIXES_MAX; i++) {
 		v = first_bytes(names[i]);
 		for (k = 0; k < n_prefixes && prefixes[k] != v; k++)
@@ -215,7 +208,7 @@ int gs_go_funcs_by_name(const struct gs_go_pclntab *t, const char *const *names,
 		else if (k == n_prefixes)
 			n_prefixes = PREFIXES_MAX + 1; // too many: look at every name
 	}
-	for (uint32_t i = 0; i < t->nfunc && left > 0; i++) {
+	for (uint32_t i = 0; i < t->nfunc && r == 0; i++) {
 		r = first_bytes_at(t, i, &v, &off, err);
 		if (r < 0)
 			return r;
@@ -225,10 +218,40 @@ int gs_go_funcs_by_name(const struct gs_go_pclntab *t, const char *const *names,
 			if (k == n_prefixes)
 				continue;
 		}
-		r = match(t, i, off, names, n, found, &left, err);
-		if (r < 0)
-			return r;
+		r = match(t, i, off, names, n, visit, ctx, err);
 	}
+	return r;
+}
+
+struct first_found {
+	struct gs_go_func *found;
+	size_t left;
+};
+
+/* Keep the first of each name; ends the pass when all are there. */
+static int keep_first(void *ctx, size_t which, const struct gs_go_func *f)
+{
+	struct first_found *s = ctx;
+
+	if (s->found[which].name)
+		return 0;
+	s->found[which] = *f;
+	return --s->left == 0;
+}
+
+int gs_go_funcs_by_name(const struct gs_go_pclntab *t, const char *const *names, size_t n,
+			struct gs_go_func *ret, struct gs_err *err)
+{
+	GS_CLEANUP(gs_freep) struct gs_go_func *found = gs_array_new(n ? n : 1, sizeof(*found));
+	struct first_found s = { .found = found, .left = n };
+	int r;
+
+	if (!found)
+		return gs_fail(err, -ENOMEM, 0, "%s: out of memory for %zu names", t->names.what,
+			       n);
+	r = n ? gs_go_funcs_named(t, names, n, keep_first, &s, err) : 0;
+	if (r < 0)
+		return r;
 	if (n)
 		memcpy(ret, found, n * sizeof(*ret));
 	return 0;
