@@ -148,10 +148,14 @@ void gs__try_uprobe_multi(struct gs_features *fs, struct gs_feature_result *ret)
 	outcome(ret, sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr)));
 	if (ret->error == EINVAL)
 		gs__feature_set(ret, GS_FEATURE_NO, "kernel without uprobe_multi links");
+	else if (ret->error == 0 && !gs__uprobe_multi_known())
+		gs__feature_set(ret, GS_FEATURE_NO, "this kernel's links follow one thread only");
 }
 
 /* A link to a file that is not there: kernels that know these links look for the file and miss it,
- * older ones refuse the attach type (libbpf's probe_uprobe_multi_link does the same with "/"). */
+ * older ones refuse the attach type (libbpf's probe_uprobe_multi_link does the same with "/"). Up to 6.9 a
+ * link with a PID saw one thread of the process; 46ba0e49b642, which is in stable kernels too, mended that and made
+ * a negative PID invalid before the file is looked for. */
 bool gs__uprobe_multi_known(void)
 {
 	GS_CLEANUP(gs_closep) int prog = load_program(BPF_PROG_TYPE_KPROBE, ATTACH_UPROBE_MULTI, 0);
@@ -164,7 +168,10 @@ bool gs__uprobe_multi_known(void)
 		.cnt = 1,
 	};
 
-	return prog >= 0 && sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr)) == -ENOENT;
+	if (prog < 0 || sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr)) != -ENOENT)
+		return false;
+	attr.pid = (__u32)-1;
+	return sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr)) == -EINVAL;
 }
 
 /* Type number of a perf PMU; negative if the kernel has none of that name. */

@@ -37,7 +37,9 @@ struct gs_probe_session_options {
 struct gs_probe_session;
 
 /**
- * Load and attach. If anything that the answer needs cannot be attached, all is undone.
+ * Load and attach. If anything that the answer needs cannot be attached, all is undone. All programs begin to
+ * write at the same moment, when everything is attached.
+ * @plan: borrowed until the session is freed. @o->exe_fd is needed during the call only.
  * @features: attempts made so far (shared with doctor).
  * @return 0; 1: some groups could not be attached (gs_probe_session_missing lists them);
  *         -GS_E_PERMISSION (text names the capability), -GS_E_UNSUPPORTED, -GS_E_GONE.
@@ -60,7 +62,9 @@ typedef void gs_probe_record_fn(void *ctx, enum gs_wire_ring ring, const struct 
 				size_t size);
 /**
  * Wait at most @timeout_ns for records and hand out all there are: rings GO and KERNEL first, then STACK.
- * Nothing is allocated. @return the number of records; negative: failed.
+ * Nothing is allocated. In mode BATCH, and in ADAPTIVE after a call that had records, it sleeps before it
+ * looks; with a timeout of 0 it only looks. Returns at once when the session was stopped.
+ * @return the number of records; negative: failed.
  */
 GS_CHECKED int64_t gs_probe_session_read(struct gs_probe_session *s, int64_t timeout_ns,
 					 gs_probe_record_fn *fn, void *ctx, struct gs_err *err);
@@ -73,9 +77,17 @@ struct gs_probe_counts {
 	struct gs_wire_counters total;    /* over all CPUs */
 	uint64_t hits[GS_PLAN_SITES_MAX]; /* by site */
 	uint64_t missed;                  /* programs that the kernel did not run (recursion) */
+	uint64_t rejected; /* records that contradict the wire header: a fault of gosonde */
 };
 GS_CHECKED int gs_probe_session_counts(struct gs_probe_session *s, struct gs_probe_counts *ret,
 				       struct gs_err *err);
+
+/**
+ * Say which goroutine a thread runs, as a snapshot saw it: for threads that are asleep since before the session
+ * began. What the programs have seen themselves goes before. @return 0; 1: they had seen the thread.
+ */
+GS_CHECKED int gs_probe_session_bind(struct gs_probe_session *s, uint32_t tid, uint64_t goid,
+				     uint64_t g, struct gs_err *err);
 
 /** Follow one of 2^n goroutines or requests only (0: all). */
 GS_CHECKED int gs_probe_session_thin(struct gs_probe_session *s, uint32_t log2, struct gs_err *err);
@@ -84,8 +96,9 @@ GS_CHECKED int gs_probe_session_detach(struct gs_probe_session *s, enum gs_probe
 /** Detach everything, keep the rings readable: what they hold is still read. */
 void gs_probe_session_stop(struct gs_probe_session *s);
 
-/** How long attaching took. */
+/** How long attaching took, and loading before it. */
 int64_t gs_probe_session_attach_ns(const struct gs_probe_session *s);
+int64_t gs_probe_session_load_ns(const struct gs_probe_session *s);
 /** "uprobe_multi" or "perf". */
 const char *gs_probe_session_mechanism(const struct gs_probe_session *s);
 
