@@ -291,7 +291,8 @@ struct gs_wire_config {
  *   gs_sample      perf CPU clock; its period in nanoseconds is gs_config.sample_period_ns
  *   others         SEC("tp_btf/…"): sched_switch, sched_waking, sys_enter, sys_exit, page_fault_user,
  *                  mm_vmscan_direct_reclaim_begin and _end, sched_process_fork, _exec, _exit
- * The arg of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted".
+ * The arg of GS_PROG_PREEMPTPARK and GS_PROG_COROSWITCH is the release's number of their wait reason; that
+ * of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted".
  * GS_PROBE_WANT_MAPS needs gs_sys_exit. GS_PROBE_WANT_SYSCALLS needs both gs_sys_enter and gs_sys_exit.
  * Maps: ring_go, ring_kernel, ring_stack (RINGBUF, sized by the loader); threads (HASH, key tid as
  * uint32_t, value struct gs_wire_thread); stacks_seen (LRU_HASH); counters (PERCPU_ARRAY of one struct

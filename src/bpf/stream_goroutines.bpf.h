@@ -34,8 +34,6 @@ GS_INLINE uint64_t gs_select_channels(struct gs_hit *h, uint64_t g, uint16_t *re
 	if (!sudog)
 		return 0;
 	first = gs_word(h, sudog + gs_config.sudog_c);
-	if (!first && gs_config.sudog_has_sema)
-		first = gs_word(h, sudog + gs_config.sudog_c + 8);
 	if (gs_config.sudog_waitlink >= 0) {
 		for (; n < 16 && sudog; n++)
 			sudog = gs_word(h, sudog + gs_config.sudog_waitlink);
@@ -47,16 +45,12 @@ GS_INLINE uint64_t gs_select_channels(struct gs_hit *h, uint64_t g, uint16_t *re
 /* The semaphore word of a lock: 1.26 and later keep it in g.waiting, before that (*semaRoot).queue told. */
 GS_INLINE uint64_t gs_semaphore(struct gs_hit *h, uint64_t g)
 {
-	uint64_t sudog, word;
+	uint64_t sudog;
 
 	if (!gs_config.sudog_has_sema)
 		return h->t ? h->t->sema : 0;
 	sudog = gs_word(h, g + gs_config.g_waiting);
-	if (!sudog)
-		return 0;
-	word = gs_word(h, sudog + gs_config.sudog_elem);
-	/* maybeTraceablePtr {vp, vu}: vp is nil while the pointer is hidden from the collector. */
-	return word ? word : gs_word(h, sudog + gs_config.sudog_elem + 8);
+	return sudog ? gs_word(h, sudog + gs_config.sudog_elem) : 0;
 }
 
 struct gs_park_io {
