@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Blame, see blame.h. Two ideas:
+ *
+ * Who ended my wait is asked what it did while I waited; for its own waits the same again. The windows of one
+ * level do not overlap, so the times below a node sum up to no more than the node's.
+ *
+ * A lock goes from hand to hand while I wait. Each wait for it that ended meanwhile is a release, so the releases cut
+ * my wait into pieces, and each piece is put down to the goroutine that released at its end:
+ *
+ *	me      |-------------- waits ---------------|
+ *	others    … waits ->| A released  … ->| B released
+ *	blame   |---- A ----|------ B --------|-- C --| C released to me
+ *
+ * The releaser may have come by the lock late. Its waits that are not below the function that released are not under the
+ * lock (gs_stack_held); from there back nobody seen held it.
+ *
+ * A goroutine that was created within the window continues with its creator. Work is a list, not
+ * recursion: how deep chains go is up to the target.
+ */
+#include "analysis/blame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+#define WORK_MAX 512u
+#define DEPTH_MAX 12u
+#define STEPS_MAX 20000u
+#define RELEASES_MAX 256u
+#define SAMPLES_MAX 32u
+#define BUSY_MIN_NS 1000000
+/* Ports from here on are given to clients by the kernel (net.ipv4.ip_local_port_range). */
+#define CLIENT_PORTS 32768
+
+struct work {
+	uint64_t goid;
+	int64_t a, b;
+	uint32_t parent, depth;
+	uint64_t lock; /* semaphore word it held, 0: none */
+	uint32_t release_stack;
+};
+
+struct gs_blame {
+	struct gs_lives *lives;
+	struct gs_stack_book *book;
+	struct gs_why_classifier classifier;
+	struct gs_blame_tree tree;
+	struct work work[WORK_MAX];
+	uint32_t n_work, steps;
+	bool unfinished;
+};
+
+struct gs_blame *gs_blame_new(struct gs_lives *lives, struct gs_stack_book *book,
+			      const char *goarch)
+{
+	struct gs_blame *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->lives = lives;
+	b->book = book;
+	b->classifier =
+		(struct gs_why_classifier){ .lives = lives, .book = book, .goarch = goarch };
+	return b;
+}
+
+struct gs_blame *gs_blame_free(struct gs_blame *b)
+{
+	free(b);
+	return NULL;
+}
+
+uint64_t gs_file_hash(const struct gs_file_ref *f)
+{
+	uint64_t h;
+
+	if (!f || (f->mode == 0 && f->family == 0 && f->name[0] == '\0'))
+		return 0;
+	if (f->family) {
+		bool client = f->peer_port >= CLIENT_PORTS && f->local_port &&
+			      f->local_port < CLIENT_PORTS;
+
+		h = gs_hash_bytes(f->family, f->peer_addr, sizeof(f->peer_addr));
+		h = gs_hash_u64(h, client ? f->local_port : f->peer_port);
+	} else {
+		h = gs_hash_bytes(f->dev, f->name, strnlen(f->name, sizeof(f->name)));
+	}
+	return h ? h : 1;
+}
+
+/* ---- nodes ---- */
+
+/* A stretch of time to be put into the tree. */
+struct stretch {
+	struct gs_blame_node node; /* what it is, without links and sums */
+	int64_t ns;
+};
+
+static bool same(const struct gs_blame_node *a, const struct gs_blame_node *b)
+{
+	return a->class == b->class && a->where_hash == b->where_hash && a->object == b->object &&
+	       a->file_hash == b->file_hash && a->syscall == b->syscall && a->near == b->near;
+}
+
+/* The child of @parent that @s belongs to; 0 if there is no room for another. */
+static uint32_t put(struct gs_blame *b, uint32_t parent, const struct stretch *s)
+{
+	struct gs_blame_tree *t = &b->tree;
+	uint32_t i = t->node[parent].first;
+	struct gs_blame_node *n;
+
+	while (i && !same(&t->node[i], &s->node))
+		i = t->node[i].next;
+	if (!i) {
+		if (t->n == GS_BLAME_NODES) {
+			t->cut = t->node[parent].cut = true;
+			return 0;
+		}
+		i = t->n++;
+		t->node[i] = s->node;
+		t->node[i].parent = parent;
+		t->node[i].next = t->node[parent].first;
+		t->node[parent].first = i;
+	}
+	n = &t->node[i];
+	n->ns += s->ns;
+	n->count++;
+	if (s->node.runnable > n->runnable)
+		n->runnable = s->node.runnable;
+	if (s->ns > n->longest_ns) {
+		n->longest_ns = s->ns;
+		n->stack = s->node.stack;
+		n->kernel_stack = s->node.kernel_stack;
+		n->file = s->node.file;
+		n->busy = s->node.busy ? s->node.busy : n->busy;
+	}
+	return i;
+}
+
+static void add_holder(struct gs_blame_node *n, uint64_t goid, int64_t ns, uint32_t stack)
+{
+	uint32_t i = 0, least = 0;
+
+	while (i < n->n_holders && n->holder[i].goid != goid)
+		i++;
+	if (i == GS_WHY_HOLDERS) {
+		n->more_holders = true;
+		for (uint32_t k = 1; k < GS_WHY_HOLDERS; k++)
+			if (n->holder[k].ns < n->holder[least].ns)
+				least = k;
+		if (n->holder[least].ns >= ns)
+			return;
+		i = least;
+		n->holder[i].ns = 0;
+	} else if (i == n->n_holders) {
+		n->n_holders++;
+		n->holder[i].ns = 0;
+	}
+	n->holder[i].goid = goid;
+	n->holder[i].ns += ns;
+	n->holder[i].stack = stack;
+}
+
+static void ask(struct gs_blame *b, struct work w)
+{
+	if (w.goid == 0 || w.b <= w.a)
+		return;
+	if (w.depth > DEPTH_MAX || b->n_work == WORK_MAX) {
+		b->tree.cut = b->tree.node[w.parent].cut = true;
+		return;
+	}
+	b->work[b->n_work++] = w;
+}
+
+/* ---- waits, and who ended them ---- */
+
+static bool is_lock(enum gs_why_class class)
+{
+	return class == GS_WHY_MUTEX || class == GS_WHY_RWMUTEX;
+}
+
+static bool is_ended_by_a_goroutine(enum gs_wait wait)
+{
+	switch (wait) {
+	case GS_WAIT_SLEEP:
+	case GS_WAIT_IO:
+	case GS_WAIT_GC_ASSIST:
+	case GS_WAIT_GC:
+	case GS_WAIT_SYSTEM:
+	case GS_WAIT_PREEMPTED:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* Nobody has released it to me yet: whoever it was released to last has it now. */
+static void ask_taker(struct gs_blame *b, const struct gs_interval *v,
+		      const struct gs_interval *last, int64_t a, int64_t end, uint32_t node,
+		      uint32_t depth)
+{
+	if (end <= a || last->goid_low == v->goid_low)
+		return;
+	add_holder(&b->tree.node[node], last->goid_low, end - a, 0);
+	ask(b, (struct work){ .goid = last->goid_low,
+			      .a = a,
+			      .b = end,
+			      .parent = node,
+			      .depth = depth + 1,
+			      .lock = v->wait_for.object });
+}
+
+/* Cut [@a, @end) of wait @v at the releases of its lock. */
+static void ask_holders(struct gs_blame *b, const struct gs_interval *v, int64_t a, int64_t end,
+			uint32_t node, uint32_t depth)
+{
+	const struct gs_interval *p = v;
+	int64_t to = v->end_ns;
+	uint32_t n = 0;
+
+	while (p && to > a) {
+		const struct gs_interval *before = gs_lives_previous_wait(b->lives, p);
+		int64_t from, piece_b = to < end ? to : end;
+
+		while (before && (before->flags & GS_IVL_F_NO_WAKER) && n++ < RELEASES_MAX)
+			before = gs_lives_previous_wait(b->lives, before);
+		if (n++ >= RELEASES_MAX)
+			before = NULL;
+		from = before && before->end_ns > a ? before->end_ns : a;
+		if (p == v && !p->wait_for.waker && before && b->unfinished)
+			ask_taker(b, v, before, from, piece_b, node, depth);
+		if (p->wait_for.waker && piece_b > from) {
+			add_holder(&b->tree.node[node], p->wait_for.waker, piece_b - from,
+				   p->wait_for.waker_stack);
+			ask(b, (struct work){ .goid = p->wait_for.waker,
+					      .a = from,
+					      .b = piece_b,
+					      .parent = node,
+					      .depth = depth + 1,
+					      .lock = v->wait_for.object,
+					      .release_stack = p->wait_for.waker_stack });
+		}
+		to = from;
+		p = before;
+	}
+}
+
+static void ask_waker(struct gs_blame *b, const struct gs_interval *v, int64_t a, int64_t end,
+		      uint32_t node, uint32_t depth)
+{
+	uint64_t waker = v->kind == GS_IVL_WAIT ? v->wait_for.waker : v->off.waker;
+	uint32_t stack = v->kind == GS_IVL_WAIT ? v->wait_for.waker_stack : 0;
+
+	if (!waker)
+		return;
+	add_holder(&b->tree.node[node], waker, end - a, stack);
+	ask(b, (struct work){ .goid = waker,
+			      .a = a,
+			      .b = end,
+			      .parent = node,
+			      .depth = depth + 1,
+			      .release_stack = stack });
+}
+
+static void take_wait(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		      int64_t a, int64_t end, const struct gs_why_part *part)
+{
+	const struct gs_stack_facts *f = gs_stack_facts(b->book, v->stack);
+	struct stretch s = { .node = { .class = part->class,
+				       .wait = v->wait,
+				       .syscall = -1,
+				       .where_hash = f->where_hash,
+				       .stack = v->stack,
+				       .file = v->wait_for.file,
+				       .file_hash = gs_file_hash(
+					       gs_lives_file(b->lives, v->wait_for.file)) },
+			     .ns = part->ns };
+	uint32_t node;
+
+	if (part->class == GS_WHY_STW)
+		s.node.where_hash = 0;
+	if (is_ended_by_a_goroutine(v->wait))
+		s.node.object = gs_why_object(part->class, v->wait, f, v->wait_for.object);
+	// Channels come and go, a place in the code waits for them: one node however many there were.
+	if (part->class == GS_WHY_CHAN || part->class == GS_WHY_SELECT)
+		s.node.object = 0;
+	node = put(b, w->parent, &s);
+	if (!node || !is_ended_by_a_goroutine(v->wait) || part->class == GS_WHY_STW)
+		return;
+	if (is_lock(part->class) && v->wait_for.object)
+		ask_holders(b, v, a, end, node, w->depth);
+	else
+		ask_waker(b, v, a, end, node, w->depth);
+}
+
+/* ---- off CPU, on CPU, and the run queue ---- */
+
+static void take_off(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		     int64_t a, const struct gs_why_part *part)
+{
+	const struct gs_stack_facts *f = gs_stack_facts(b->book, v->stack);
+	struct stretch s = { .node = { .class = part->class, .syscall = -1 }, .ns = part->ns };
+	uint32_t node;
+
+	s.node.stack = v->stack;
+	s.node.kernel_stack = v->kernel_stack;
+	if (part->class != GS_WHY_RUNQUEUE_KERNEL && part->class != GS_WHY_STW) {
+		s.node.where_hash = f->where_hash;
+		if (v->flags & GS_IVL_F_SYSCALL &&
+		    !(v->flags & (GS_IVL_F_FAULT | GS_IVL_F_RECLAIM)))
+			s.node.syscall = v->off.syscall;
+		s.node.file = v->off.file;
+		s.node.file_hash = gs_file_hash(gs_lives_file(b->lives, v->off.file));
+		if (part->class == GS_WHY_FUTEX)
+			s.node.object = v->off.arg;
+	}
+	node = put(b, w->parent, &s);
+	if (node && part->class == GS_WHY_FUTEX)
+		ask_waker(b, v, a, a + part->ns, node, w->depth);
+}
+
+static void take_ready(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		       int64_t a, int64_t end, const struct gs_why_part *part)
+{
+	struct stretch s = { .node = { .class = part->class, .syscall = -1 }, .ns = part->ns };
+
+	if (part->class == GS_WHY_RUNQUEUE_GO && v->kind == GS_IVL_READY) {
+		s.node.runnable = v->ready.runnable;
+		if (part->ns >= BUSY_MIN_NS)
+			s.node.busy = gs_lives_busiest(b->lives, a, end, w->goid);
+	}
+	put(b, w->parent, &s);
+}
+
+/* Samples tell what the time on CPU was spent on: each that fits gets an equal share of @part. */
+static void take_on(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		    const struct gs_why_part *part, const struct gs_interval *const *samples,
+		    uint32_t n_samples)
+{
+	struct stretch s = { .node = { .class = part->class, .syscall = -1 } };
+	uint32_t fit = 0, left;
+
+	for (uint32_t i = 0; i < n_samples; i++)
+		fit += (samples[i]->kernel_stack != 0) == part->kernel;
+	s.node.stack = v->stack;
+	if (fit == 0 && part->class == GS_WHY_CPU_USER && v->stack == 0 && w->release_stack) {
+		s.node.stack = w->release_stack; // where it ended: better than nothing
+		s.node.near = true;
+	}
+	if (fit == 0 || part->class == GS_WHY_GC_ASSIST) {
+		s.ns = part->ns;
+		s.node.where_hash = gs_stack_facts(b->book, s.node.stack)->where_hash;
+		put(b, w->parent, &s);
+		return;
+	}
+	left = fit;
+	for (uint32_t i = 0; i < n_samples; i++) {
+		if ((samples[i]->kernel_stack != 0) != part->kernel)
+			continue;
+		s.ns = part->ns / fit + (--left == 0 ? part->ns % fit : 0);
+		s.node.stack = samples[i]->stack;
+		s.node.kernel_stack = samples[i]->kernel_stack;
+		s.node.where_hash = gs_stack_facts(b->book, s.node.stack)->where_hash;
+		put(b, w->parent, &s);
+	}
+}
+
+/* ---- one goroutine's window ---- */
+
+/* It waited for the very lock it released later: before that, others had it. */
+static void pass_on(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		    int64_t end)
+{
+	struct work other = *w;
+
+	other.goid = v->wait_for.waker;
+	other.release_stack = v->wait_for.waker_stack;
+	other.b = end;
+	if (other.goid == w->goid)
+		return;
+	if (other.goid)
+		add_holder(&b->tree.node[w->parent], other.goid, end - w->a, other.release_stack);
+	ask(b, other);
+}
+
+/* False if from here back the goroutine did not hold what @w is about. */
+static bool held(struct gs_blame *b, const struct work *w, const struct gs_interval *v, int64_t end)
+{
+	if (!w->lock || (v->kind != GS_IVL_WAIT && v->kind != GS_IVL_OFF))
+		return true;
+	if (v->kind == GS_IVL_WAIT && v->wait_for.object == w->lock) {
+		pass_on(b, w, v, end);
+		return false;
+	}
+	if (v->kind == GS_IVL_OFF && v->flags & GS_IVL_F_RUNNABLE)
+		return true;
+	if (gs_stack_held(b->book, v->stack, w->release_stack))
+		return true;
+	b->tree.node[w->parent].holder_unseen = true;
+	return false;
+}
+
+static void take(struct gs_blame *b, const struct work *w, struct gs_life_walk *walk,
+		 const struct gs_interval *v, int64_t a, int64_t end)
+{
+	struct gs_why_part parts[GS_WHY_PARTS];
+	const struct gs_interval *samples[SAMPLES_MAX], *p;
+	uint32_t n = gs_why_classify(&b->classifier, v, a, end, parts), n_samples = 0;
+
+	// What an unfinished goroutine has done since its last event is not known if it was on a CPU then.
+	if (b->unfinished && v->kind == GS_IVL_ON && v->flags & GS_IVL_F_NO_USAGE && n)
+		parts[0].class = GS_WHY_UNKNOWN;
+	while (v->kind == GS_IVL_ON && n_samples < SAMPLES_MAX &&
+	       (p = gs_life_walk_sample(walk)) != NULL)
+		if (p->end_ns >= a && p->end_ns < end)
+			samples[n_samples++] = p;
+	for (uint32_t i = 0; i < n; i++) {
+		if (w->depth == 0)
+			b->tree.classes[parts[i].class] += parts[i].ns;
+		if (v->kind == GS_IVL_WAIT && parts[i].class != GS_WHY_RUNQUEUE_GO)
+			take_wait(b, w, v, a, end, &parts[i]);
+		else if (v->kind == GS_IVL_OFF)
+			take_off(b, w, v, a, &parts[i]);
+		else if (v->kind == GS_IVL_ON)
+			take_on(b, w, v, &parts[i], samples, n_samples);
+		else
+			take_ready(b, w, v, a, end, &parts[i]);
+	}
+}
+
+static void look(struct gs_blame *b, const struct work *w)
+{
+	const struct gs_life *life = gs_lives_find(b->lives, w->goid);
+	int64_t done = w->b; // what is before that is still to be explained
+	const struct gs_interval *v;
+	struct gs_life_walk walk;
+	bool all = true;
+
+	if (life) {
+		gs_life_walk_init(&walk, b->lives, life, w->a, w->b);
+		while (all && (v = gs_life_walk_next(&walk)) != NULL) {
+			int64_t a = v->start_ns > w->a ? v->start_ns : w->a;
+			int64_t end = v->end_ns < done ? v->end_ns : done;
+
+			if (end <= a)
+				continue;
+			all = ++b->steps < STEPS_MAX && held(b, w, v, end);
+			if (!all)
+				break;
+			take(b, w, &walk, v, a, end);
+			done = a;
+		}
+		b->tree.forgotten |= walk.forgotten;
+		if (all && life->born_ns > w->a && life->born_ns >= done && w->depth > 0) {
+			struct work creator = *w;
+
+			creator.goid = life->parent;
+			creator.b = done;
+			creator.depth++;
+			creator.lock = 0;
+			ask(b, creator);
+		}
+	}
+	if (b->steps >= STEPS_MAX)
+		b->tree.cut = b->tree.node[w->parent].cut = true;
+}
+
+/* Root time that nothing is known of: gaps, and what is before the goroutine was first seen. */
+static void add_unknown(struct gs_blame *b, int64_t window_ns)
+{
+	struct stretch s = { .node = { .class = GS_WHY_UNKNOWN, .syscall = -1 }, .ns = window_ns };
+
+	for (int c = 0; c < GS_WHY_CLASSES; c++)
+		s.ns -= b->tree.classes[c];
+	if (s.ns <= 0)
+		return;
+	b->tree.classes[GS_WHY_UNKNOWN] += s.ns;
+	put(b, 0, &s);
+}
+
+const struct gs_blame_tree *gs_blame_explain(struct gs_blame *b, const struct gs_blame_window *w)
+{
+	struct gs_blame_tree *t = &b->tree;
+
+	memset(&t->node[0], 0, sizeof(t->node[0]));
+	memset(t->classes, 0, sizeof(t->classes));
+	t->n = 1;
+	t->forgotten = t->cut = false;
+	t->node[0].ns = w->end_ns - w->begin_ns;
+	b->n_work = 0;
+	b->steps = 0;
+	b->unfinished = w->unfinished;
+	look(b, &(struct work){ .goid = w->goid, .a = w->begin_ns, .b = w->end_ns });
+	add_unknown(b, w->end_ns - w->begin_ns);
+	b->unfinished = false;
+	while (b->n_work) {
+		struct work next = b->work[--b->n_work];
+
+		look(b, &next);
+	}
+	return t;
+}

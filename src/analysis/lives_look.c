@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Looking back at lives: through one goroutine's past, at the waits for one object, at what ran meanwhile. */
+#include "analysis/lives_private.h"
+
+#define BUSY_LOOK 512u
+#define BUSY_SLOTS 16u
+
+const struct gs_interval *gs_lives_previous_wait(const struct gs_lives *l,
+						 const struct gs_interval *v)
+{
+	const struct gs_interval *p =
+		v->kind == GS_IVL_WAIT ? gs__interval(l, v->wait_for.prev_object) : NULL;
+
+	// The slot may hold a younger one by now: then it ended later, or is about something else.
+	if (!p || p->kind != GS_IVL_WAIT || p->wait_for.object != v->wait_for.object ||
+	    p->end_ns > v->end_ns)
+		return NULL;
+	return p;
+}
+
+const struct gs_file_ref *gs_lives_file(const struct gs_lives *l, uint32_t file)
+{
+	if (file == 0 || l->file_head - file - 1 >= GS__FILES)
+		return NULL;
+	return &l->files[file % GS__FILES];
+}
+
+static int64_t overlap(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+	int64_t begin = a > c ? a : c, end = b < d ? b : d;
+
+	return end > begin ? end - begin : 0;
+}
+
+int64_t gs_lives_stopped_ns(const struct gs_lives *l, int64_t a, int64_t b)
+{
+	int64_t sum = l->stop_begin_ns ? overlap(a, b, l->stop_begin_ns, INT64_MAX) : 0;
+	uint64_t n = l->n_stops < GS__STOPS ? l->n_stops : GS__STOPS;
+
+	for (uint64_t i = 1; i <= n; i++) {
+		const struct gs__stop *s = &l->stops[(l->n_stops - i) % GS__STOPS];
+
+		if (s->end_ns <= a)
+			break;
+		sum += overlap(a, b, s->begin_ns, s->end_ns);
+	}
+	return sum < b - a ? sum : b - a;
+}
+
+void gs_life_walk_init(struct gs_life_walk *w, const struct gs_lives *l, const struct gs_life *life,
+		       int64_t from_ns, int64_t to_ns)
+{
+	*w = (struct gs_life_walk){ .l = l,
+				    .life = life,
+				    .from_ns = from_ns,
+				    .to_ns = to_ns,
+				    .next = life->last,
+				    .open_done = life->open.kind == GS_IVL_NONE,
+				    .reached_ns = to_ns };
+}
+
+const struct gs_interval *gs_life_walk_next(struct gs_life_walk *w)
+{
+	const struct gs_interval *v;
+
+	if (!w->open_done) {
+		w->open_done = true;
+		w->current = w->life->open;
+		w->current.flags |= GS_IVL_F_NO_USAGE;
+		w->current.end_ns = w->to_ns;
+		if (w->current.start_ns < w->to_ns) {
+			w->reached_ns = w->current.start_ns;
+			return &w->current;
+		}
+	}
+	while (w->next && w->reached_ns > w->from_ns) {
+		v = gs__interval(w->l, w->next);
+		if (!v || v->goid_low != (uint32_t)w->life->goid) {
+			w->forgotten = true;
+			return NULL;
+		}
+		w->next = v->prev;
+		if (v->kind == GS_IVL_SAMPLE || v->start_ns >= w->to_ns)
+			continue;
+		if (v->end_ns <= w->from_ns)
+			return NULL;
+		if (v->start_ns < w->reached_ns)
+			w->reached_ns = v->start_ns;
+		return v;
+	}
+	return NULL;
+}
+
+const struct gs_interval *gs_life_walk_sample(struct gs_life_walk *w)
+{
+	const struct gs_interval *v = gs__interval(w->l, w->next);
+
+	if (!v || v->kind != GS_IVL_SAMPLE || v->goid_low != (uint32_t)w->life->goid)
+		return NULL;
+	w->next = v->prev;
+	return v;
+}
+
+uint64_t gs_lives_busiest(const struct gs_lives *l, int64_t a, int64_t b, uint64_t except)
+{
+	struct {
+		uint32_t goid_low;
+		int64_t ns;
+	} top[BUSY_SLOTS] = { { 0 } };
+	uint32_t n = 0, best = 0;
+
+	for (uint32_t k = 1; k <= BUSY_LOOK; k++) {
+		const struct gs_interval *v = gs__interval(l, l->head - k);
+		int64_t ns;
+		uint32_t i = 0;
+
+		if (!v || v->end_ns <= a)
+			break;
+		ns = v->kind == GS_IVL_ON ? overlap(v->start_ns, v->end_ns, a, b) : 0;
+		if (ns == 0 || v->goid_low == (uint32_t)except)
+			continue;
+		while (i < n && top[i].goid_low != v->goid_low)
+			i++;
+		if (i == BUSY_SLOTS)
+			continue;
+		if (i == n)
+			top[n++].goid_low = v->goid_low;
+		top[i].ns += ns;
+		if (top[i].ns > top[best].ns)
+			best = i;
+	}
+	return n ? top[best].goid_low : 0;
+}
