@@ -81,6 +81,35 @@ GS_CHECKED static int pc_value(const struct gs_go_pclntab *t, const struct gs_go
 		       STEPS_MAX);
 }
 
+/* Highest value of the pc table at @table; -1 if it has none. *io_steps are left for the caller. */
+static int pc_max(const struct gs_go_pclntab *t, uint32_t table, int32_t *ret, uint64_t *io_steps,
+		  struct gs_err *err)
+{
+	struct gs_cursor c = t->pctab;
+	uint32_t value = UINT32_MAX, delta;
+	int32_t max = -1;
+	bool first = true;
+	int r;
+
+	r = gs_cursor_seek(&c, table, err);
+	while (r == 0) {
+		r = varint(&c, &delta, err);
+		if (r < 0 || (delta == 0 && !first))
+			break;
+		if ((*io_steps)-- == 0)
+			return gs_fail(err, -GS_E_LIMIT, table, "%s: too many steps in pc tables",
+				       c.what);
+		value += (delta >> 1) ^ -(delta & 1);
+		if ((int32_t)value > max)
+			max = (int32_t)value;
+		first = false;
+		r = varint(&c, &delta, err);
+	}
+	if (r == 0)
+		*ret = max;
+	return r;
+}
+
 int gs_go_sp_delta(const struct gs_go_pclntab *t, const struct gs_go_func *f, gs_addr pc,
 		   int32_t *ret, struct gs_err *err)
 {
@@ -236,4 +265,62 @@ int gs_go_lines(const struct gs_go_pclntab *t, const struct gs_go_func *f, gs_ad
 		pc = f->entry + parent_pc;
 	}
 	return n;
+}
+
+/* What gs_go_inlined() looks for, and how much work is left: 100 MB of real tables take a tenth. */
+struct inline_search {
+	const struct gs_go_pclntab *t;
+	gs_go_inlined_fn *visit;
+	void *ctx;
+	uint64_t steps, records;
+};
+
+static int visit_tree(struct inline_search *s, const struct gs_go_func *f, struct gs_err *err)
+{
+	const struct gs_go_pclntab *t = s->t;
+	uint32_t table, parent_pc;
+	struct gs_cursor tree;
+	int32_t max;
+	int r;
+
+	if (GS_GO_PCDATA_INL_TREE >= f->npcdata)
+		return 0;
+	r = gs_go_funcdata(t, f, GS_GO_FUNCDATA_INL_TREE, &tree, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = gs__go_u32_at(&t->pcln,
+			  (uint64_t)f->offset + t->record_bytes +
+				  (uint64_t)GS_GO_PCDATA_INL_TREE * 4,
+			  &table, err);
+	if (r < 0 || table == 0)
+		return r;
+	r = pc_max(t, table, &max, &s->steps, err);
+	for (int32_t i = 0; r == 0 && i <= max; i++) {
+		struct gs_go_line l = { .function = NULL };
+
+		if (s->records-- == 0)
+			return gs_fail(err, -GS_E_LIMIT, f->entry, "%s: too many inlined calls",
+				       t->pcln.what);
+		r = inlined_call(t, &tree, i, &l, &parent_pc, err);
+		if (r == 0)
+			r = s->visit(s->ctx, l.function, f);
+	}
+	return r;
+}
+
+int gs_go_inlined(const struct gs_go_pclntab *t, gs_go_inlined_fn *visit, void *ctx,
+		  struct gs_err *err)
+{
+	struct inline_search s = {
+		.t = t, .visit = visit, .ctx = ctx, .steps = 1u << 28, .records = 1u << 25
+	};
+	struct gs_go_func f;
+	int r = 0;
+
+	for (uint32_t i = 0; i < t->nfunc && r == 0; i++) {
+		r = gs_go_func_at(t, i, &f, err);
+		if (r == 0)
+			r = visit_tree(&s, &f, err);
+	}
+	return r;
 }
