@@ -77,6 +77,8 @@ struct gs_rt_sched {
 	bool gc_waiting;        /* the world is being stopped */
 	uint32_t gc_count;      /* completed cycles */
 	int64_t last_gc_ago_ns; /* -1: none yet or unknown */
+	uint64_t heap_live_bytes,
+		heap_goal_bytes; /* as the collector's pacer counts; 0: not known */
 };
 GS_CHECKED int gs_rt_sched_read(struct gs_rt *rt, struct gs_rt_sched *ret, struct gs_err *err);
 

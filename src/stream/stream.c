@@ -1,2 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* From a target and its runtime to what the planner of probes wants to know. */
 #include "stream/stream.h"
+
+int gs_stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
+		   struct gs_probe_plan *ret, struct gs_err *err)
+{
+	const struct gs_rt_facts *facts = gs_rt_facts(rt);
+	struct gs_probe_binary b = { .image = gs_target_image(t),
+				     .tab = gs_rt_pclntab(rt),
+				     .layout = &facts->layout,
+				     .build = &facts->build,
+				     .mem = gs_rt_memory(rt),
+				     .bias = gs_target_bias(t),
+				     .exe_fd = gs_target_exe_fd(t) };
+
+	b.wait_reasons = gs_rt_wait_reasons(rt, &b.n_wait_reasons);
+	if (gs_target_kind(t) != GS_TARGET_PROCESS)
+		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
+			       "only a running process has events; this is a core file");
+	return gs_probe_plan_make(&b, w, ret, err);
+}
