@@ -291,7 +291,8 @@ static int on_park(struct gs_profile_build *b, const struct gs_event *e, struct 
 
 static int on_ready(struct gs_profile_build *b, const struct gs_event *e, struct gs_err *err)
 {
-	struct waiting *w = find(b, e->goid), queued = { .goid = e->goid, .since_ns = e->t_ns };
+	struct waiting queued = { .goid = e->goid, .since_ns = e->t_ns, .queued = true };
+	struct waiting *w = find(b, e->goid);
 	int r;
 
 	if (!w->goid)
