@@ -295,7 +295,7 @@ struct gs_wire_config {
  * of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted".
  * GS_PROBE_WANT_MAPS needs gs_sys_exit. GS_PROBE_WANT_SYSCALLS needs both gs_sys_enter and gs_sys_exit.
  * Maps: ring_go, ring_kernel, ring_stack (RINGBUF, sized by the loader); threads (HASH, key tid as
- * uint32_t, value struct gs_wire_thread); stacks_seen (LRU_HASH); counters (PERCPU_ARRAY of one struct
+ * uint32_t, value struct gs_wire_thread); stacks_seen; counters (PERCPU_ARRAY of one struct
  * gs_wire_counters); hits (PERCPU_ARRAY of GS_WIRE_HITS uint64_t: uprobes by site, the others at
  * GS_WIRE_HITS_PROGRAM + enum gs_probe_program; both FAULT_END programs count together).
  * Globals: rodata gs_config, bss gs_control (mapped, written at any time by the loader).

@@ -99,6 +99,8 @@ struct gs_hit {
 #define GS_ARG3(r) ((r)->di)
 #define GS_G(r) ((r)->r14)
 #define GS_PC(r) ((r)->ip)
+#define GS_FP(r) ((r)->bp)
+#define GS_SP(r) ((r)->sp)
 #else
 #define GS_ARG0(r) ((r)->regs[0])
 #define GS_ARG1(r) ((r)->regs[1])
@@ -106,6 +108,8 @@ struct gs_hit {
 #define GS_ARG3(r) ((r)->regs[3])
 #define GS_G(r) ((r)->regs[28])
 #define GS_PC(r) ((r)->pc)
+#define GS_FP(r) ((r)->regs[29])
+#define GS_SP(r) ((r)->sp)
 #endif
 
 GS_INLINE int gs_read(struct gs_hit *h, void *dst, uint32_t size, uint64_t addr)

@@ -58,7 +58,7 @@ GS_INLINE uint32_t gs_task_state(struct task_struct *task)
  * after each round, the verifier would follow to the end of the program. */
 GS_INLINE void gs_path_name(struct gs_wire_file *f, struct gs_stack_slot *scratch, uint64_t addr)
 {
-	char *path = (char *)scratch->raw;
+	char *path = scratch->path;
 	uint32_t *begin = &scratch->rec.n;
 
 	*begin = 0;
@@ -146,9 +146,8 @@ GS_INLINE void gs_switch_out(void *ctx, struct task_struct *task, bool preempted
 	off->kernel_stack = 0;
 	if (gs_config.want & GS_WANT_STACKS) {
 		if (off->state)
-			off->kernel_stack = gs_stack_anywhere(&h, ctx, GS_SLOT_SWITCH, false, 0);
-		stack = gs_stack_anywhere(&h, ctx, GS_SLOT_SWITCH, true,
-					  gs_stack_sp_word(&h, regs));
+			off->kernel_stack = gs_stack_kernel(&h, ctx, GS_SLOT_SWITCH);
+		stack = gs_stack_user(&h, regs, GS_SLOT_SWITCH);
 	}
 	gs_usage_take(&h, &off->usage);
 	off->wake_ns = off->state ? 0 : h.now;
@@ -406,9 +405,9 @@ int gs_sample(struct gs_perf_data *ctx)
 	if (goid && gs_thinned(&h, goid))
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	stack = gs_stack_anywhere(&h, ctx, GS_SLOT_SAMPLE, true, gs_stack_sp_word(&h, regs));
+	stack = gs_stack_user(&h, regs, GS_SLOT_SAMPLE);
 	if ((int64_t)GS_PC(&ctx->regs) < 0)
-		kernel_stack = gs_stack_anywhere(&h, ctx, GS_SLOT_SAMPLE, false, 0);
+		kernel_stack = gs_stack_kernel(&h, ctx, GS_SLOT_SAMPLE);
 	rec = gs_reserve(&h, &ring_kernel, GS_WIRE_RING_KERNEL, sizeof(*rec));
 	if (!rec)
 		return 0;

@@ -3,27 +3,49 @@
 #define GS_BPF_STREAM_STACK_H
 
 /*
- * Stacks: taken by the kernel along the frame pointers that Go keeps, hashed, and sent once. Kernels before 6.12
- * leave out the caller of a function that has no frame yet; its address is read from where the CPU put it. A
- * leaf function without a frame (Go's system call stubs) hides its caller in the same way: samples and
- * blocked threads carry the word at the stack pointer if it points into Go code.
+ * Stacks: walked along the frame pointers that Go keeps on both CPUs, hashed on the way, and sent once. The kernel's
+ * own walk of user stacks (bpf_get_stack) is not used: it goes on until it faults, which costs about a microsecond
+ * at the end of every goroutine's stack; before 6.12 it leaves out the caller of a function that has no frame
+ * yet; and some kernels of that time can crash in it (b583ef82b671, "uprobes: Fix race in uprobe_free_utask").
+ *
+ * The chain goes from the system stack on to the goroutine's: systemstack leaves the frame pointer as it is (Go
+ * runtime/asm_amd64.s). A function that has no frame of its own hides its caller: at the begin of a probed one the
+ * caller's address is where the CPU put it; a leaf (Go's system call stubs) keeps it at the stack
+ * pointer, so samples and blocked threads carry that word if it points into Go code.
  */
 #include "stream_common.bpf.h"
 
+/* Stacks sent lately, by hash: two places for each, the newer one first. A stack that falls out is sent again. */
+struct gs_stack_pair {
+	uint64_t hash[2];
+};
+
+#define GS_STACK_SETS 16384
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
-	__type(key, uint64_t);
-	__type(value, uint8_t);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GS_STACK_SETS);
+	__type(key, uint32_t);
+	__type(value, struct gs_stack_pair);
 } stacks_seen SEC(".maps");
 
-#define GS_STACK_RAW (GS_WIRE_STACK_MAX - 2) /* room for two frames in front */
+#define GS_STACK_WALK (GS_WIRE_STACK_MAX - 2) /* room for two frames in front */
 
-/* The numbers of frames are kept here and not in registers: loops whose end the verifier cannot know from a register
- * leave one state behind, not one per round. */
+/* The target's stack is read in pieces of this size: what costs is the call, not the bytes. */
+#define GS_STACK_PIECE 1024
+
+/* Numbers are kept here and not in registers: a loop whose end the verifier cannot know from a register leaves one
+ * state behind, not one per round. */
 struct gs_stack_slot {
-	uint64_t raw[GS_WIRE_STACK_MAX];
-	uint32_t n, from; /* raw[from..n) */
+	union {
+		uint64_t piece[GS_STACK_PIECE / 8 + 1]; /* one word more for the verifier */
+		char path[256];
+	};
+	uint64_t base; /* address of piece[0] */
+	uint64_t last; /* offset of the last frame (two words) that may be taken from it */
+	uint64_t at;   /* offset of the frame that is taken */
+	uint64_t n;
+	uint64_t pc[GS_WIRE_STACK_MAX];
 	struct gs_wire_stack rec;
 };
 
@@ -45,8 +67,9 @@ struct {
 
 /* What a stack has besides the frames of the slot. */
 struct gs_stack_parts {
-	uint64_t pc, caller; /* the first two frames; caller 0: neither is there */
+	uint64_t pc, caller; /* the first two frames, 0: not there */
 	uint64_t sp_word;
+	uint64_t hash;
 	uint32_t flags;
 };
 
@@ -56,67 +79,105 @@ GS_INLINE uint64_t gs_hash_step(uint64_t hash, uint64_t v)
 	return hash ^ (hash >> 32);
 }
 
-GS_INLINE uint64_t gs_stack_hash(volatile struct gs_stack_slot *s, const struct gs_stack_parts *p)
+/* Have the target's stack from @addr on in the slot; at least two words of it. */
+GS_INLINE int gs_stack_piece(volatile struct gs_stack_slot *s, uint64_t addr)
 {
-	uint64_t hash = gs_hash_step(p->flags + 1, p->sp_word);
+	s->base = addr;
+	s->last = GS_STACK_PIECE - 16;
+	if (bpf_probe_read_user((void *)s->piece, GS_STACK_PIECE, (const void *)addr) == 0)
+		return 0;
+	s->last = 0; /* near the end of the memory that is there */
+	return bpf_probe_read_user((void *)s->piece, 16, (const void *)addr);
+}
 
-	if (p->caller)
-		hash = gs_hash_step(gs_hash_step(hash, p->pc), p->caller);
-	for (uint32_t i = 0; i < GS_STACK_RAW; i++) {
+/* Frames of the target from frame pointer @fp on; a piece of the stack is in the slot already. */
+GS_INLINE void gs_stack_walk(volatile struct gs_stack_slot *s, struct gs_stack_parts *p,
+			     uint64_t fp)
+{
+	uint64_t hash, at, pc;
+
+	hash = gs_hash_step(gs_hash_step(gs_hash_step(1, p->sp_word), p->pc), p->caller);
+	s->n = 0;
+	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
+		/* 0 ends a goroutine's stack. C code uses the register for other things. */
+		if (!fp || fp & 7)
+			break;
+		s->at = fp - s->base;
+		if (s->at > s->last) {
+			if (gs_stack_piece(s, fp) < 0)
+				break;
+			s->at = 0;
+		}
+		at = s->at / 8 & (GS_STACK_PIECE / 8 - 1);
+		pc = s->piece[at + 1];
+		if (!pc)
+			break;
+		fp = s->piece[at];
+		hash = gs_hash_step(hash, pc);
+		s->pc[i] = pc;
+		s->n = i + 1;
+	}
+	p->hash = hash ? hash : 1;
+}
+
+GS_INLINE void gs_stack_kernel_hash(volatile struct gs_stack_slot *s, struct gs_stack_parts *p)
+{
+	uint64_t hash = 2;
+
+	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
 		if (i >= s->n)
 			break;
-		if (i >= s->from)
-			hash = gs_hash_step(hash, s->raw[i]);
+		hash = gs_hash_step(hash, s->pc[i]);
 	}
-	return hash ? hash : 1;
+	p->hash = hash ? hash : 1;
 }
 
 /* Write a stack out. @return negative: no room. */
 GS_INLINE int gs_stack_send(struct gs_hit *h, volatile struct gs_stack_slot *s,
-			    const struct gs_stack_parts *p, uint64_t hash)
+			    const struct gs_stack_parts *p)
 {
 	struct gs_wire_stack *rec = (struct gs_wire_stack *)&s->rec;
 	uint32_t n, size;
 
 	s->rec.n = 0;
-	if (p->caller) {
-		rec->pc[0] = p->pc;
-		rec->pc[1] = p->caller;
-		s->rec.n = 2;
-	}
-	for (uint32_t i = 0; i < GS_STACK_RAW; i++) {
+	if (p->pc)
+		rec->pc[s->rec.n++ & 1] = p->pc;
+	if (p->caller)
+		rec->pc[s->rec.n++ & 1] = p->caller;
+	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
 		if (i >= s->n)
 			break;
-		if (i < s->from)
-			continue;
 		n = s->rec.n;
-		rec->pc[n & (GS_WIRE_STACK_MAX - 1)] = s->raw[i];
+		rec->pc[n & (GS_WIRE_STACK_MAX - 1)] = s->pc[i];
 		s->rec.n = n + 1;
 	}
 	n = s->rec.n;
 	if (n > GS_WIRE_STACK_MAX)
 		return -1;
 	size = __builtin_offsetof(struct gs_wire_stack, pc) + n * sizeof(uint64_t);
-	gs_head_fill(h, &rec->h, GS_WIRE_STACK, size, 0, 0, hash);
+	gs_head_fill(h, &rec->h, GS_WIRE_STACK, size, 0, 0, p->hash);
 	rec->h.flags = 0;
-	rec->flags = p->flags | (s->n >= GS_STACK_RAW ? 1 : 0) | (p->sp_word ? 4 : 0);
+	rec->flags = p->flags | (s->n >= GS_STACK_WALK ? 1 : 0) | (p->sp_word ? 4 : 0);
 	rec->sp_word = p->sp_word;
 	return gs_output(h, &ring_stack, GS_WIRE_RING_STACK, &rec->h, size);
 }
 
-/* The hash of a stack, which the reader has been sent or is now. 0: none. */
+/* The hash of a stack, which the reader has been sent or is now. 0: there was no room. */
 GS_INLINE uint64_t gs_stack_id(struct gs_hit *h, struct gs_stack_slot *s,
 			       const struct gs_stack_parts *p)
 {
-	uint64_t hash = gs_stack_hash(s, p);
-	uint8_t one = 1;
+	uint32_t set = (uint32_t)p->hash & (GS_STACK_SETS - 1);
+	struct gs_stack_pair *seen = bpf_map_lookup_elem(&stacks_seen, &set);
 
-	if (bpf_map_lookup_elem(&stacks_seen, &hash))
-		return hash;
-	if (gs_stack_send(h, s, p, hash) < 0)
+	if (!seen)
 		return 0;
-	bpf_map_update_elem(&stacks_seen, &hash, &one, BPF_ANY);
-	return hash;
+	if (seen->hash[0] == p->hash || seen->hash[1] == p->hash)
+		return p->hash;
+	if (gs_stack_send(h, s, p) < 0)
+		return 0;
+	seen->hash[1] = seen->hash[0];
+	seen->hash[0] = p->hash;
+	return p->hash;
 }
 
 /* Stack at the begin of a function of the target (uprobe), the function itself first. */
@@ -127,20 +188,20 @@ GS_INLINE uint64_t gs_stack_at_begin(struct gs_hit *h, struct gs_regs *ctx)
 	struct gs_stack_slots *slots;
 	struct gs_stack_slot *s;
 	uint64_t hash = 0;
-	long size;
 
 	slots = bpf_map_lookup_elem(&stack_slots, &zero);
 	if (!slots)
 		return 0;
-	p.caller = gs_return_address(h, ctx);
 	level = __sync_fetch_and_add(&slots->busy, 1);
 	if (level < GS_SLOT_USER_LEVELS) {
 		s = &slots->slot[level];
-		size = bpf_get_stack(ctx, s->raw, GS_STACK_RAW * sizeof(uint64_t),
-				     BPF_F_USER_STACK | 1);
-		if (size >= 0 && p.caller) {
-			s->n = (uint32_t)size / sizeof(uint64_t);
-			s->from = s->raw[0] == p.caller;
+		if (gs_stack_piece(s, GS_SP(ctx)) == 0) {
+#if defined(__TARGET_ARCH_x86)
+			p.caller = s->piece[0];
+#else
+			p.caller = ctx->regs[30];
+#endif
+			gs_stack_walk(s, &p, GS_FP(ctx));
 			hash = gs_stack_id(h, s, &p);
 		}
 	}
@@ -150,11 +211,42 @@ GS_INLINE uint64_t gs_stack_at_begin(struct gs_hit *h, struct gs_regs *ctx)
 	return hash;
 }
 
-/* Stack of the current thread, user or kernel, wherever it is. @sp_word: see gs_stack_sp_word. */
-GS_INLINE uint64_t gs_stack_anywhere(struct gs_hit *h, void *ctx, uint32_t slot, bool user,
-				     uint64_t sp_word)
+/* Stack of the target's code that the current thread left for the kernel, by its registers. */
+GS_INLINE uint64_t gs_stack_user(struct gs_hit *h, struct pt_regs *regs, uint32_t slot)
 {
-	struct gs_stack_parts p = { .flags = user ? 0 : 2, .sp_word = sp_word };
+	struct gs_stack_parts p = { .flags = 0 };
+	struct gs_stack_slots *slots;
+	struct gs_stack_slot *s;
+	uint32_t zero = 0;
+	uint64_t fp, word;
+
+	slots = bpf_map_lookup_elem(&stack_slots, &zero);
+	if (!slots)
+		return 0;
+	s = &slots->slot[slot];
+	if (gs_stack_piece(s, regs->sp) < 0) {
+		h->c->stacks_missing++;
+		return 0;
+	}
+#if defined(__TARGET_ARCH_x86)
+	p.pc = regs->ip;
+	fp = regs->bp;
+	word = s->piece[0];
+#else
+	p.pc = regs->pc;
+	fp = regs->regs[29];
+	word = regs->regs[30];
+#endif
+	if (word >= gs_config.text_lo && word < gs_config.text_hi)
+		p.sp_word = word;
+	gs_stack_walk(s, &p, fp);
+	return gs_stack_id(h, s, &p);
+}
+
+/* Stack of the kernel's code that runs now. */
+GS_INLINE uint64_t gs_stack_kernel(struct gs_hit *h, void *ctx, uint32_t slot)
+{
+	struct gs_stack_parts p = { .flags = 2 };
 	struct gs_stack_slots *slots;
 	struct gs_stack_slot *s;
 	uint32_t zero = 0;
@@ -164,29 +256,14 @@ GS_INLINE uint64_t gs_stack_anywhere(struct gs_hit *h, void *ctx, uint32_t slot,
 	if (!slots)
 		return 0;
 	s = &slots->slot[slot];
-	size = bpf_get_stack(ctx, s->raw, GS_STACK_RAW * sizeof(uint64_t),
-			     user ? BPF_F_USER_STACK : 0);
+	size = bpf_get_stack(ctx, s->pc, GS_STACK_WALK * sizeof(uint64_t), 0);
 	if (size <= 0) {
 		h->c->stacks_missing++;
 		return 0;
 	}
 	s->n = (uint32_t)size / sizeof(uint64_t);
-	s->from = 0;
+	gs_stack_kernel_hash(s, &p);
 	return gs_stack_id(h, s, &p);
-}
-
-/* Where a leaf function without a frame would return to; 0 if that is not in Go code. */
-GS_INLINE uint64_t gs_stack_sp_word(struct gs_hit *h, struct pt_regs *regs)
-{
-	uint64_t v = 0;
-
-#if defined(__TARGET_ARCH_x86)
-	if (bpf_probe_read_user(&v, sizeof(v), (const void *)regs->sp) < 0)
-		return 0;
-#else
-	v = regs->regs[30];
-#endif
-	return v >= gs_config.text_lo && v < gs_config.text_hi ? v : 0;
 }
 
 #endif
