@@ -5,32 +5,38 @@
 /* What why, trace and record share: their options, and opening the stream they look at. */
 #include "cli/cmd.h"
 #include "model/event.h"
+#include "probe/budget.h"
 #include "stream/stream.h"
 
 /* Member `stream` of each of their argument structures, right after `common`. */
 struct gs_stream_args {
 	const char *max_overhead; /* "5%", "0.02"; "0": no limit */
 	bool dry_run;
-	const char *raw; /* --raw FILE: also keep the recording */
+	bool probe_costs; /* report each probe at the end */
+	const char *raw;  /* --raw FILE: also keep the recording */
 	struct gs_strings functions;
 };
 
 /** The options above, for a command's option table: { GS_STREAM_OPTIONS(struct args, stream) }. */
-#define GS_STREAM_OPTIONS(type, member)                                                            \
+#define GS_STREAM_OPTIONS(args_type, member)                                                       \
 	{ .heading = "What watching may cost",                                                     \
 	  .name = "max-overhead",                                                                  \
 	  .type = GS_OPT_STRING,                                                                   \
 	  .arg = "SHARE",                                                                          \
-	  .dest = offsetof(type, member.max_overhead),                                             \
+	  .dest = offsetof(args_type, member.max_overhead),                                        \
 	  .fallback = "5%",                                                                        \
 	  .help = "Share of the target's CPU that probes may cost; 0 for no limit" },              \
 		{ .name = "dry-run",                                                               \
 		  .type = GS_OPT_FLAG,                                                             \
-		  .dest = offsetof(type, member.dry_run),                                          \
+		  .dest = offsetof(args_type, member.dry_run),                                     \
 		  .help = "Only list what would be attached and what a hit costs" },               \
+		{ .name = "probe-costs",                                                           \
+		  .type = GS_OPT_FLAG,                                                             \
+		  .dest = offsetof(args_type, member.probe_costs),                                 \
+		  .help = "Print at the end how often each probe was hit and what that cost" },    \
 	{                                                                                          \
 		.name = "raw", .type = GS_OPT_STRING, .arg = "FILE",                               \
-		.dest = offsetof(type, member.raw),                                                \
+		.dest = offsetof(args_type, member.raw),                                           \
 		.help = "Also keep the recording, which every command replays"                     \
 	}
 
@@ -40,13 +46,18 @@ struct gs_stream_session {
 	struct gs_target *target; /* NULL for a recording */
 	struct gs_rt *rt;
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0: a recording, or no end */
+
+	/* Of the glue itself. */
+	bool stopping, progress_shown, probe_costs;
+	int64_t begin_ns, next_progress_ns;
+	uint64_t events, requests;
 };
 
 /**
  * Open what the command line asks for: a process, a recording, or with --dry-run print the plan.
- * Installs handlers so that Ctrl-C ends the stream early with what there is.
- * @default_ns: duration when -d is not given.
- * @return 0; 1: --dry-run, printed, nothing to do; negative: failed.
+ * Installs handlers so that Ctrl-C ends the stream early with what there is; a second one ends the program.
+ * @default_ns: duration when -d is not given; 0: until Ctrl-C or the end of the target.
+ * @return 0; 1: --dry-run, printed, nothing to do; negative: failed. Close it in any case.
  */
 GS_CHECKED int gs_stream_session_open(const struct gs_common *c, const struct gs_stream_args *a,
 				      const struct gs_stream_options *o, int64_t default_ns,
@@ -59,7 +70,16 @@ void gs_stream_session_close(struct gs_stream_session *s);
 GS_CHECKED int gs_stream_session_next(struct gs_stream_session *s, const struct gs_common *c,
 				      const struct gs_event **ret, size_t *ret_n,
 				      struct gs_err *err);
-/** "cost to the target: 1.3 % of its CPU (…)" and what is missing, on stderr. */
+/** End the stream with what there is, as Ctrl-C does: what is under way still comes. */
+void gs_stream_session_stop(struct gs_stream_session *s);
+/** "cost to the target: 1.3 % of its CPU (…)" and what is missing, on stderr, unless --quiet. Call it after the
+ *  end of the stream. */
 void gs_stream_session_report(struct gs_stream_session *s, const struct gs_common *c);
+/** GS_EXIT_OK, or GS_EXIT_INCOMPLETE if the stream says that something is missing. */
+int gs_stream_session_exit_code(struct gs_stream_session *s);
+
+/** Print what @plan would attach as a table, or as JSON. @costs are of this machine. */
+void gs_stream_plan_print(struct gs_out *o, bool json, const struct gs_process *process,
+			  const struct gs_probe_plan *plan, const struct gs_probe_costs *costs);
 
 #endif
