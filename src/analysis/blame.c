@@ -410,7 +410,7 @@ static void take(struct gs_blame *b, const struct work *w, struct gs_life_walk *
 	uint32_t n = gs_why_classify(&b->classifier, v, a, end, parts), n_samples = 0;
 
 	// What an unfinished goroutine has done since its last event is not known if it was on a CPU then.
-	if (b->unfinished && v->kind == GS_IVL_ON && v->flags & GS_IVL_F_NO_USAGE && n)
+	if (b->unfinished && v->kind == GS_IVL_ON && v->flags & GS_IVL_F_OPEN && n)
 		parts[0].class = GS_WHY_UNKNOWN;
 	while (v->kind == GS_IVL_ON && n_samples < SAMPLES_MAX &&
 	       (p = gs_life_walk_sample(walk)) != NULL)

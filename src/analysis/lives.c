@@ -52,23 +52,11 @@ static struct gs_interval *append(struct gs_lives *l, struct gs_life *life,
 	return slot;
 }
 
-static struct gs__object *object_slot(const struct gs_lives *l, uint64_t object)
-{
-	return &l->objects[gs_hash_u64(0, object) & (GS__OBJECTS - 1)];
-}
-
-static uint32_t last_wait_for(const struct gs_lives *l, uint64_t object)
-{
-	const struct gs__object *s = object_slot(l, object);
-
-	return object && s->object == object ? s->last : 0;
-}
-
 static void link_object(struct gs_lives *l, struct gs_interval *v, uint32_t number)
 {
-	struct gs__object *s = object_slot(l, v->wait_for.object);
+	struct gs__object *s = gs__object(l, v->wait_for.object);
 
-	v->wait_for.prev_object = last_wait_for(l, v->wait_for.object);
+	v->wait_for.prev_object = s->object == v->wait_for.object ? s->last : 0;
 	s->object = v->wait_for.object;
 	s->last = number;
 }
@@ -257,7 +245,6 @@ static void set_wait(struct gs_lives *l, struct gs_life *life, const struct gs_e
 	v->wait = (uint8_t)e->park.wait;
 	v->stack = e->stack;
 	v->wait_for.object = e->park.object;
-	v->wait_for.prev_object = last_wait_for(l, e->park.object);
 	v->wait_for.n_cases = e->park.n_cases;
 	v->wait_for.io_mode = e->park.io_mode;
 	v->wait_for.file = keep_file(l, life, &e->park.file);

@@ -32,8 +32,8 @@ enum {
 	GS_IVL_F_MAJOR = 64,
 	GS_IVL_F_RECLAIM = 128,
 	GS_IVL_F_CGO = 256,
-	GS_IVL_F_RUNNABLE = 512,  /* OFF: the kernel took the CPU away from it */
-	GS_IVL_F_NO_USAGE = 1024, /* ON: still going on, what it was used for is not known yet */
+	GS_IVL_F_RUNNABLE = 512, /* OFF: the kernel took the CPU away from it */
+	GS_IVL_F_OPEN = 1024,    /* still going on: what a CPU was used for is not known yet */
 	GS_IVL_F_IO_WAIT = 2048,
 };
 

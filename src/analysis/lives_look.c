@@ -8,9 +8,15 @@
 const struct gs_interval *gs_lives_previous_wait(const struct gs_lives *l,
 						 const struct gs_interval *v)
 {
-	const struct gs_interval *p =
-		v->kind == GS_IVL_WAIT ? gs__interval(l, v->wait_for.prev_object) : NULL;
+	const struct gs__object *o = gs__object(l, v->wait_for.object);
+	const struct gs_interval *p;
 
+	if (v->kind != GS_IVL_WAIT)
+		return NULL;
+	if (v->flags & GS_IVL_F_OPEN)
+		p = o->object == v->wait_for.object ? gs__interval(l, o->last) : NULL;
+	else
+		p = gs__interval(l, v->wait_for.prev_object);
 	// The slot may hold a younger one by now: then it ended later, or is about something else.
 	if (!p || p->kind != GS_IVL_WAIT || p->wait_for.object != v->wait_for.object ||
 	    p->end_ns > v->end_ns)
@@ -66,7 +72,7 @@ const struct gs_interval *gs_life_walk_next(struct gs_life_walk *w)
 	if (!w->open_done) {
 		w->open_done = true;
 		w->current = w->life->open;
-		w->current.flags |= GS_IVL_F_NO_USAGE;
+		w->current.flags |= GS_IVL_F_OPEN;
 		w->current.end_ns = w->to_ns;
 		if (w->current.start_ns < w->to_ns) {
 			w->reached_ns = w->current.start_ns;

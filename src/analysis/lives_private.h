@@ -4,6 +4,7 @@
 
 /* What lives.c (events), lives_table.c (goroutines) and lives_look.c (looking back) share. */
 #include "analysis/lives.h"
+#include "base/hash.h"
 
 #define GS__OBJECTS 8192u
 #define GS__FILES 8192u
@@ -41,6 +42,12 @@ static inline const struct gs_interval *gs__interval(const struct gs_lives *l, u
 	if (number == 0 || l->head - number - 1 > l->mask)
 		return NULL;
 	return &l->ring[number & l->mask];
+}
+
+/** Where the latest wait for an object is remembered; others may share the place. */
+static inline struct gs__object *gs__object(const struct gs_lives *l, uint64_t object)
+{
+	return &l->objects[gs_hash_u64(0, object) & (GS__OBJECTS - 1)];
 }
 
 /** The life of a goroutine, made if there is none; NULL when there are too many. */

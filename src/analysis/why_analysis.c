@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "analysis/why_private.h"
+#include "base/hash.h"
 
 #define RECORDS_MAX 65536u
 #define CAUSES_MAX 393216u
@@ -202,17 +203,21 @@ static int64_t bucket_begin(uint32_t b)
 	return (int64_t)((uint64_t)(8 + b % 8) << b / 8);
 }
 
+/* Looked for again when there are a sixteenth more; within a bucket durations count as evenly spread. */
 static void estimate_median(struct gs__route *r)
 {
-	uint64_t sum = 0;
+	uint64_t below = 0;
 	uint32_t b = 0;
+	double in;
 
 	if (r->count < r->estimated_at + r->estimated_at / 16 + 1)
 		return;
 	r->estimated_at = r->count;
-	while (b < GS__BUCKETS && (sum += r->bucket[b]) * 2 < r->count)
-		b++;
-	r->median_ns = bucket_begin(b);
+	while (b + 1 < GS__BUCKETS && (below + r->bucket[b]) * 2 < r->count)
+		below += r->bucket[b++];
+	in = r->bucket[b] ? ((double)r->count / 2 - (double)below) / r->bucket[b] : 0;
+	r->median_ns =
+		bucket_begin(b) + (int64_t)(in * (double)(bucket_begin(b + 1) - bucket_begin(b)));
 }
 
 static int64_t distance(int64_t a, int64_t b)
@@ -220,20 +225,39 @@ static int64_t distance(int64_t a, int64_t b)
 	return a > b ? a - b : b - a;
 }
 
+/* Which of the slots of the random sample (Vitter's algorithm R) a request takes; none: GS__TYPICAL. */
+static uint32_t sample_slot(struct gs_why *w, const struct gs__route *r)
+{
+	uint64_t size = GS__TYPICAL - GS__NEAR, at = r->count - 1;
+
+	if (at >= size) {
+		w->random = gs_hash_u64(w->random, r->count);
+		at = w->random % r->count;
+	}
+	return at < size ? GS__NEAR + (uint32_t)at : GS__TYPICAL;
+}
+
+/* Near the median as far as it is known; what is not, by chance. */
 static void keep_if_typical(struct gs_why *w, const struct gs_call *c, int64_t end_ns,
 			    uint32_t route, uint32_t flags, const struct gs_blame_tree *t)
 {
 	struct gs__route *r = &w->route[route];
-	struct gs__kept **worst = &r->typical[0];
+	int64_t off = distance(end_ns - c->begin_ns, r->median_ns), worst_off = -1;
+	uint32_t at = 0;
 
-	for (uint32_t i = 1; i < GS__TYPICAL && *worst; i++)
-		if (!r->typical[i] || distance(r->typical[i]->duration_ns, r->median_ns) >
-					      distance((*worst)->duration_ns, r->median_ns))
-			worst = &r->typical[i];
-	if (*worst && distance((*worst)->duration_ns, r->median_ns) <=
-			      distance(end_ns - c->begin_ns, r->median_ns))
-		return;
-	*worst = keep(w, *worst, c, end_ns, route, flags, t);
+	for (uint32_t i = 0; i < GS__NEAR; i++) {
+		const struct gs__kept *k = r->typical[i];
+		int64_t d = k ? distance(k->duration_ns, r->median_ns) : INT64_MAX;
+
+		if (d > worst_off) {
+			worst_off = d;
+			at = i;
+		}
+	}
+	if (worst_off <= off)
+		at = sample_slot(w, r);
+	if (at < GS__TYPICAL)
+		r->typical[at] = keep(w, r->typical[at], c, end_ns, route, flags, t);
 }
 
 /* ---- records ---- */

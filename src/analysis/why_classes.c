@@ -193,7 +193,7 @@ static uint32_t classify_on(const struct gs_interval *v, int64_t a, int64_t b,
 	int64_t left = b - a, whole = v->end_ns - v->start_ns;
 	uint32_t n = 0;
 
-	for (uint32_t i = assist ? 1 : 0; i < 5 && !(v->flags & GS_IVL_F_NO_USAGE); i++) {
+	for (uint32_t i = assist ? 1 : 0; i < 5 && !(v->flags & GS_IVL_F_OPEN); i++) {
 		int64_t x = ns[i] ? part_of(ns[i], b - a, whole) : 0;
 		uint32_t before = n;
 

@@ -10,7 +10,8 @@
 #include "analysis/why_keys.h"
 #include "base/arena.h"
 
-#define GS__TYPICAL 3u
+#define GS__NEAR 3u      /* requests kept because they are near the median as estimated then */
+#define GS__TYPICAL 8u   /* the rest: a random sample, for medians that drift */
 #define GS__BUCKETS 320u /* of durations: eight per power of two */
 
 /* A request kept whole. */
@@ -62,6 +63,7 @@ struct gs_why {
 	uint32_t stride, skipped; /* one of stride requests has a record */
 	struct gs__kept *slowest[GS_WHY_SLOWEST_MAX];
 	uint32_t n_slowest;
+	uint64_t random;
 	struct gs__kept *unfinished[GS_WHY_SLOWEST_MAX];
 	uint32_t n_unfinished;
 	uint64_t unfinished_total;

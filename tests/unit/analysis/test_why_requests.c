@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Begins and ends put together, routes, percentiles, what counts as slow, and what is said to stand out. */
+#include "why_script.h"
+
+#include <stdlib.h>
+
+#define BEGIN_AT(t) t " begin 1 tid=1 call=http1 method=GET path=/x\n"
+
+static void recursion_by_stack_pointer(void **state)
+{
+	struct why_run run = why_run("function app.walk\n0 run 1 tid=1\n"
+				     "1ms begin 1 tid=1 call=function sp=0x900\n"
+				     "2ms begin 1 tid=1 call=function sp=0x800\n"
+				     "3ms begin 1 tid=1 call=function sp=0x700\n"
+				     "4ms end 1 tid=1 call=function sp=0x700\n"
+				     "6ms end 1 tid=1 call=function sp=0x800\n"
+				     "9ms end 1 tid=1 call=function sp=0x900\n",
+				     &(struct gs_why_options){ .functions = true });
+	const struct gs_why_result *r = run.r;
+
+	assert_int_equal(r->duration.count, 3);
+	assert_int_equal(r->duration.max_ns, 8 * MS);
+	assert_int_equal(r->duration.p50_ns, 4 * MS);
+	assert_int_equal(r->duration.sum_ns, 13 * MS);
+	assert_string_equal(r->routes[0].route, "app.walk");
+	assert_int_equal(r->aborted, 0);
+	why_end(&run);
+}
+
+/* The inner call was left by a panic that the outer one recovered. */
+static void abandoned_calls_end_with_the_outer(void **state)
+{
+	struct why_run run = why_run("function app.walk\n0 run 1 tid=1\n"
+				     "1ms begin 1 tid=1 call=function sp=0x900\n"
+				     "2ms begin 1 tid=1 call=function sp=0x800\n"
+				     "9ms end 1 tid=1 call=function sp=0x900\n"
+				     "10ms begin 1 tid=1 call=function sp=0x900\n"
+				     "20ms begin 1 tid=1 call=function sp=0x900\n"
+				     "20010us begin 1 tid=1 call=function sp=0x900\n"
+				     "30ms exit 1 tid=1\n",
+				     &(struct gs_why_options){ .functions = true });
+
+	assert_int_equal(run.r->duration.count, 4);
+	assert_int_equal(run.r->aborted, 3);
+	assert_int_equal(run.r->duration.max_ns, 10 * MS);
+	assert_int_equal(run.r->unfinished_total, 0);
+	why_end(&run);
+}
+
+static void a_stack_that_moved(void **state)
+{
+	struct why_run run = why_run("function app.walk\n0 run 1 tid=1\n"
+				     "1ms begin 1 tid=1 call=function sp=0x900\n"
+				     "9ms end 1 tid=1 call=function sp=0x77700\n",
+				     &(struct gs_why_options){ .functions = true });
+
+	assert_int_equal(run.r->duration.count, 1);
+	assert_int_equal(run.r->aborted, 0);
+	why_end(&run);
+}
+
+static void a_handler_that_panics(void **state)
+{
+	struct why_run run = why_run("0 run 1 tid=1\n" BEGIN_AT("1ms") "5ms exit 1 tid=1\n", NULL);
+
+	assert_int_equal(run.r->duration.count, 1);
+	assert_int_equal(run.r->routes[0].failed, 1);
+	assert_int_equal(run.r->slowest[0].flags, GS_WHY_ABORTED);
+	assert_int_equal(run.r->slowest[0].status, -1);
+	assert_int_equal(run.r->slowest[0].duration_ns, 4 * MS);
+	why_end(&run);
+}
+
+static void begun_before_and_unfinished(void **state)
+{
+	char classes[512];
+	struct why_run run =
+		why_run("object 0x1000 app.mu\n"
+			"0 state 1 state=waiting reason=\"IO wait\"\n0 run 2 tid=2\n0 run 3 "
+			"tid=3\n0 run 4 tid=4\n"
+			"1ms end 1 tid=1 call=http1 status=200\n"
+			"2ms begin 2 tid=2 call=http1 method=GET path=/slow\n"
+			"2ms begin 3 tid=3 call=http1 method=GET path=/busy\n"
+			"3ms park 4 tid=4 reason=sync.Mutex.Lock object=0x1004 "
+			"stack=sync.(*Mutex).Lock<app.a\n"
+			"4ms park 2 tid=2 reason=sync.Mutex.Lock object=0x1004 "
+			"stack=sync.(*Mutex).Lock<app.a\n"
+			"5ms ready 4 waker=9 stack=sync.(*Mutex).Unlock<app.a\n5ms run 4 tid=4\n"
+			"6ms park 4 tid=4 reason=\"IO wait\" io=r peer=10.1.1.1:6379 "
+			"stack=net.(*conn).Read<app.get<app.a\n"
+			"92ms gauge goroutines=3\n",
+			NULL);
+	const struct gs_why_request *q = run.r->unfinished;
+
+	assert_int_equal(run.r->begun_before, 1);
+	assert_int_equal(run.r->duration.count, 0);
+	assert_int_equal(run.r->unfinished_total, 2);
+	assert_int_equal(q[0].flags, GS_WHY_UNFINISHED);
+	assert_int_equal(q[0].duration_ns, 90 * MS);
+	// Who was given the lock last has it now, and waits for redis.
+	why_tree_is(q[0].goid == 2 ? &q[0] : &q[1],
+		    "mutex@app.a 88(net_read@app.get 86 cpu_user 1) cpu_user 2");
+	// 3 was on a CPU when last seen: what it does since is not known.
+	assert_string_equal(why_classes(q[0].goid == 3 ? &q[0] : &q[1], classes),
+			    "unknown 90000000");
+	assert_int_equal(run.r->incomplete->n, 1);
+	assert_string_equal(run.r->incomplete->item[0].what, "requests_begun_before");
+	why_end(&run);
+}
+
+static void lost_events_make_requests_uncertain(void **state)
+{
+	struct why_run run =
+		why_run("0 run 1 tid=1\n0 run 2 tid=2\n" BEGIN_AT(
+				"1ms") "2ms lost count=5\n"
+				       "3ms end 1 tid=1 call=http1 status=200\n" BEGIN_AT(
+					       "4ms") "9ms end 1 tid=1 call=http1 status=200\n",
+			NULL);
+
+	assert_int_equal(run.r->uncertain, 1);
+	assert_int_equal(run.r->slowest[0].flags, 0);
+	assert_int_equal(run.r->slowest[1].flags, GS_WHY_UNCERTAIN);
+	why_end(&run);
+}
+
+static void routes(void **state)
+{
+	static const struct {
+		const char *call, *route;
+	} cases[] = {
+		{ "method=GET path=/order/12345/items", "GET /order/{id}/items" },
+		{ "method=GET path=/u/550e8400-e29b-41d4-a716-446655440000", "GET /u/{id}" },
+		{ "method=GET path=/blob/deadbeefdeadbeef01", "GET /blob/{id}" },
+		{ "method=GET path=/v1/users", "GET /v1/users" },
+		{ "method=GET path=/search?q=1", "GET /search" },
+		{ "method=GET path=/", "GET /" },
+		{ "method=GET path=/x pattern=/", "GET /x" },
+		{ "method=POST path=/a/7 pattern=/a/{n}", "POST /a/{n}" },
+		{ "method=POST path=/a/7 pattern=\"POST /a/{n}\"", "POST /a/{n}" },
+		{ "path=/shop.Cart/Add", "/shop.Cart/Add" },
+		{ "method=GET", "GET (path not known)" },
+	};
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(cases); i++) {
+		char script[512];
+		struct why_run run;
+
+		snprintf(script, sizeof(script),
+			 "0 run 1 tid=1\n1ms begin 1 tid=1 call=http1\n"
+			 "2ms end 1 tid=1 call=http1 %s\n",
+			 cases[i].call);
+		run = why_run(script, NULL);
+		assert_string_equal(run.r->slowest[0].route, cases[i].route);
+		why_end(&run);
+	}
+}
+
+/* Requests of 1 ms to @n ms, one after the other, each of which sleeps but for 1 us. */
+static char *ladder(int n, int factor, const char *what)
+{
+	char *script = malloc((size_t)n * 512 + 64), *p = script;
+	int64_t t = 0;
+
+	p += sprintf(p, "0 run 1 tid=1\n");
+	for (int i = 1; i <= n; i++, t += 1000000) {
+		p += sprintf(p, "%" PRId64 " begin 1 tid=1 call=http1 method=GET path=/r%c\n", t,
+			     i % 2 ? 'a' : 'b');
+		t += 1000;
+		p += sprintf(p, "%" PRId64 " park 1 tid=1 %s\n", t, what);
+		t += (int64_t)i * factor - 1000;
+		p += sprintf(p,
+			     "%" PRId64 " ready 1\n%" PRId64 " run 1 tid=1\n%" PRId64
+			     " end 1 tid=1 call=http1 status=200\n",
+			     t, t, t);
+	}
+	return script;
+}
+
+static void percentiles_and_typical(void **state)
+{
+	char *script = ladder(100, 1000000, "reason=sleep stack=time.Sleep<app.nap");
+	struct why_run run = why_run(script, &(struct gs_why_options){ .n_slowest = 3 });
+	const struct gs_why_result *r = run.r;
+
+	assert_int_equal(r->duration.count, 100);
+	assert_int_equal(r->duration.p50_ns, 50 * MS);
+	assert_int_equal(r->duration.p90_ns, 90 * MS);
+	assert_int_equal(r->duration.p99_ns, 99 * MS);
+	assert_int_equal(r->duration.max_ns, 100 * MS);
+	assert_int_equal(r->n_slowest, 3);
+	assert_int_equal(r->slowest[2].duration_ns, 98 * MS);
+	assert_int_equal(r->n_routes, 2);
+	assert_string_equal(r->routes[0].route, "GET /rb");
+	assert_int_equal(r->routes[0].duration.count, 50);
+	// They get slower all the time, so none was near the median when it came: chance has kept some.
+	assert_true(llabs(r->routes[0].typical->duration_ns - 50 * MS) <= 25 * MS);
+	assert_int_equal(r->slow_ns, 90 * MS);
+	assert_int_equal(r->slow, 11);
+	assert_int_equal(r->slow_sum_ns, 1045 * MS);
+	assert_true(r->stands_out);
+	assert_true(r->causes[0].stands_out);
+	assert_int_equal(r->causes[0].what.class, GS_WHY_SLEEP);
+	assert_string_equal(r->causes[0].what.where->function, "app.nap");
+	assert_int_equal(r->causes[0].requests, 11);
+	assert_true(r->causes[0].via[0].itself);
+	free(script);
+	why_end(&run);
+}
+
+static void typical_is_near_the_median(void **state)
+{
+	char *script = malloc(1 << 20), *p = script;
+	struct why_run run;
+	int64_t t = 0;
+
+	p += sprintf(p, "0 run 1 tid=1\n");
+	for (int i = 0; i < 1000; i++) {
+		p += sprintf(p, "%" PRId64 " begin 1 tid=1 call=http1 method=GET path=/\n", t);
+		t += 1000000 + i * 7919 % 1000 * 1000;
+		p += sprintf(p, "%" PRId64 " end 1 tid=1 call=http1 status=200\n", t);
+	}
+	run = why_run(script, NULL);
+	assert_int_equal(run.r->duration.p50_ns, 1499000);
+	assert_in_range(run.r->routes[0].typical->duration_ns, 1480000, 1520000);
+	free(script);
+	why_end(&run);
+}
+
+static void what_is_healthy_is_accused_of_nothing(void **state)
+{
+	char *script = ladder(99, 50000, "reason=sleep stack=time.Sleep<app.nap");
+	struct why_run run = why_run(script, NULL);
+
+	assert_int_equal(run.r->duration.p90_ns, 90 * 50000);
+	assert_int_equal(run.r->slow, 0);
+	assert_false(run.r->stands_out);
+	assert_true(run.r->n_causes > 0); // where the time went is told all the same
+	assert_false(run.r->causes[0].stands_out);
+	assert_int_equal(run.r->causes[0].all_ns, run.r->causes[0].ns);
+	why_end(&run);
+	// Unless somebody says what slow is.
+	run = why_run(script, &(struct gs_why_options){ .slow_ns = 3 * MS });
+	assert_int_equal(run.r->slow, 40);
+	assert_true(run.r->stands_out);
+	why_end(&run);
+	run = why_run(script, &(struct gs_why_options){ .slow_ns = 30 * MS });
+	assert_int_equal(run.r->slow, 0);
+	assert_false(run.r->stands_out);
+	free(script);
+	why_end(&run);
+}
+
+static void one_outlier_is_no_trouble(void **state)
+{
+	char *script = ladder(300, 20000, "reason=sleep"), *all;
+	struct why_run run;
+
+	all = malloc(strlen(script) + 512);
+	sprintf(all,
+		"%s900s begin 1 tid=1 call=http1 method=GET path=/ra\n900s park 1 tid=1 "
+		"reason=sleep\n"
+		"901s ready 1\n901s run 1 tid=1\n901s end 1 tid=1 call=http1 status=200\n",
+		script);
+	run = why_run(all, NULL);
+	assert_int_equal(run.r->slow, 1);
+	assert_false(run.r->stands_out);
+	assert_int_equal(run.r->slowest[0].duration_ns, 1000 * MS);
+	free(script);
+	free(all);
+	why_end(&run);
+}
+
+static void unknown_time_is_no_accusation(void **state)
+{
+	char *script = ladder(99, 1000000, "reason=\"gone fishing\"");
+	struct why_run run = why_run(script, NULL);
+
+	assert_int_equal(run.r->causes[0].what.class, GS_WHY_UNKNOWN);
+	assert_false(run.r->stands_out);
+	free(script);
+	why_end(&run);
+}
+
+static void a_filter_on_routes(void **state)
+{
+	char *script = ladder(100, 1000000, "reason=sleep");
+	struct why_run run = why_run(script, &(struct gs_why_options){ .route = "/ra" });
+
+	assert_int_equal(run.r->n_routes, 1);
+	assert_int_equal(run.r->duration.count, 50);
+	free(script);
+	why_end(&run);
+}
+
+static void more_requests_than_records(void **state)
+{
+	char *script = ladder(1000, 1000, "reason=sleep");
+	struct gs_event_source *s = event_script(script);
+	const struct gs_event *e;
+	struct gs_err err;
+	struct gs_why *w;
+	const struct gs_why_result *r;
+	size_t n;
+	int64_t shift = 0;
+
+	gs_assert_ok(gs_why_new(&(struct gs_why_options){ 0 }, s, &w, &err), &err);
+	event_script_batch(s, 1 << 20);
+	assert_int_equal(s->next(s, 0, &e, &n, &err), 0);
+	for (int round = 0; round < 150; round++, shift += 2000 * 1000 * MS)
+		for (size_t i = 0; i < n; i++) {
+			struct gs_event copy = e[i];
+
+			copy.t_ns += shift;
+			gs_why_event(w, &copy);
+		}
+	gs_assert_ok(gs_why_result(w, &r, &err), &err);
+	assert_int_equal(r->duration.count, 150000);
+	assert_int_equal(r->sampled, 4);
+	assert_in_range(r->duration.p50_ns, 495000, 505000);
+	assert_in_range(r->duration.p99_ns, 988000, 992000);
+	assert_int_equal(r->duration.max_ns, 1000000);
+	assert_in_range(r->causes[0].all_ns, r->classes[GS_WHY_SLEEP] / 100 * 99,
+			r->classes[GS_WHY_SLEEP] / 100 * 101);
+	gs_why_reset(w);
+	gs_assert_ok(gs_why_result(w, &r, &err), &err);
+	assert_int_equal(r->duration.count, 0);
+	gs_why_free(w);
+	s->free(s);
+	free(script);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recursion_by_stack_pointer),
+		cmocka_unit_test(abandoned_calls_end_with_the_outer),
+		cmocka_unit_test(a_stack_that_moved),
+		cmocka_unit_test(a_handler_that_panics),
+		cmocka_unit_test(begun_before_and_unfinished),
+		cmocka_unit_test(lost_events_make_requests_uncertain),
+		cmocka_unit_test(routes),
+		cmocka_unit_test(percentiles_and_typical),
+		cmocka_unit_test(typical_is_near_the_median),
+		cmocka_unit_test(what_is_healthy_is_accused_of_nothing),
+		cmocka_unit_test(one_outlier_is_no_trouble),
+		cmocka_unit_test(unknown_time_is_no_accusation),
+		cmocka_unit_test(a_filter_on_routes),
+		cmocka_unit_test(more_requests_than_records),
+	};
+
+	return gs_test_main(tests);
+}
