@@ -32,6 +32,14 @@ GS_CHECKED int gs_stream_live_open(struct gs_target *t, struct gs_rt *rt,
 				   const struct gs_stream_options *o, struct gs_event_source **ret,
 				   struct gs_err *err);
 
+/**
+ * The same without probes, for users and kernels that have no BPF: all goroutines are read some fifty times a second
+ * and the differences become events. Estimates: see the result's "estimated_by_snapshots".
+ */
+GS_CHECKED int gs_stream_sampled_open(struct gs_target *t, struct gs_rt *rt,
+				      const struct gs_stream_options *o,
+				      struct gs_event_source **ret, struct gs_err *err);
+
 /** Make the plan that gs_stream_live_open() would attach. Needs no privilege beyond reading @t. */
 GS_CHECKED int gs_stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
 			      struct gs_probe_plan *ret, struct gs_err *err);
