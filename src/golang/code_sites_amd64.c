@@ -10,6 +10,9 @@
  *                                                              cmp 0x10(%r14),%r12
  *                                                              jbe morestack
  *
+ * Assembly of the stack ABI (ABI0) loads g first: mov %fs:-8,%r14, in shared code by two instructions
+ * that put the offset into %r14 before. It has no arguments in registers, and g is where it should be.
+ *
  * 0x18 instead of 0x10 in functions that run on the system stack (stackguard1). No-ops may stand in
  * between (padding of jumps). Behind it, Go 1.21 and later save the frame pointer first: push %rbp.
  * Go 1.19 and 1.20 make the frame first: sub $N,%rsp; mov %rbp,M(%rsp). The check writes nothing but
@@ -111,42 +114,55 @@ static bool is_stack_guard(const ZydisDecodedOperand *op)
 	       (op->mem.disp.value == 0x10 || op->mem.disp.value == 0x18);
 }
 
+/* g from thread-local storage, or where in that it lies: a constant, or from the GOT. */
+static bool is_g(const ZydisDecodedOperand *op)
+{
+	return op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+	       (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		(op->mem.segment == ZYDIS_REGISTER_FS || op->mem.base == ZYDIS_REGISTER_RIP));
+}
+
 /* What the instructions of a check may be. */
 enum step {
 	STEP_OTHER,
 	STEP_NOP,
 	STEP_LIMIT,   /* computes R12 */
+	STEP_G,       /* loads g into R14 */
 	STEP_COMPARE, /* with the guard */
 	STEP_BRANCH,
 	STEP_PUSH,
 };
 
+static enum step step_of_mov(const ZydisDecodedOperand *ops)
+{
+	if (is_register(&ops[0], ZYDIS_REGISTER_R12))
+		return is_register(&ops[1], ZYDIS_REGISTER_RSP) ? STEP_LIMIT : STEP_OTHER;
+	return is_register(&ops[0], ZYDIS_REGISTER_R14) && is_g(&ops[1]) ? STEP_G : STEP_OTHER;
+}
+
+static enum step step_of_cmp(const ZydisDecodedOperand *ops)
+{
+	bool left = is_register(&ops[0], ZYDIS_REGISTER_RSP) ||
+		    is_register(&ops[0], ZYDIS_REGISTER_R12);
+
+	return left && is_stack_guard(&ops[1]) ? STEP_COMPARE : STEP_OTHER;
+}
+
 static enum step step_of(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *ops)
 {
+	bool r12 = is_register(&ops[0], ZYDIS_REGISTER_R12);
+
 	switch (in->mnemonic) {
 	case ZYDIS_MNEMONIC_NOP:
 		return STEP_NOP;
 	case ZYDIS_MNEMONIC_LEA:
-		return is_register(&ops[0], ZYDIS_REGISTER_R12) &&
-				       ops[1].mem.base == ZYDIS_REGISTER_RSP
-			       ? STEP_LIMIT
-			       : STEP_OTHER;
+		return r12 && ops[1].mem.base == ZYDIS_REGISTER_RSP ? STEP_LIMIT : STEP_OTHER;
 	case ZYDIS_MNEMONIC_MOV:
-		return is_register(&ops[0], ZYDIS_REGISTER_R12) &&
-				       is_register(&ops[1], ZYDIS_REGISTER_RSP)
-			       ? STEP_LIMIT
-			       : STEP_OTHER;
+		return step_of_mov(ops);
 	case ZYDIS_MNEMONIC_SUB:
-		return is_register(&ops[0], ZYDIS_REGISTER_R12) &&
-				       ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
-			       ? STEP_LIMIT
-			       : STEP_OTHER;
+		return r12 && ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? STEP_LIMIT : STEP_OTHER;
 	case ZYDIS_MNEMONIC_CMP:
-		return (is_register(&ops[0], ZYDIS_REGISTER_RSP) ||
-			is_register(&ops[0], ZYDIS_REGISTER_R12)) &&
-				       is_stack_guard(&ops[1])
-			       ? STEP_COMPARE
-			       : STEP_OTHER;
+		return step_of_cmp(ops);
 	case ZYDIS_MNEMONIC_JB:
 	case ZYDIS_MNEMONIC_JBE:
 		return STEP_BRANCH;
@@ -190,8 +206,7 @@ void gs__go_prologue_amd64(const struct gs_cursor *code, gs_addr pc, struct gs_g
 		}
 		if (step == STEP_OTHER || step == STEP_PUSH || checked)
 			return;
-		if (step == STEP_COMPARE)
-			compared = true;
+		compared |= step == STEP_COMPARE;
 		if (step == STEP_BRANCH) {
 			// The check jumps forward, to the end of its own function.
 			if (flow.target <= pc || flow.target >= hi)
