@@ -4,8 +4,9 @@
 
   bench.py [--gosonde PATH] [--case NAME]... [--json FILE]
 
-Cases: many, million, big. Environment, for quick runs: BENCH_RUNS (5), BENCH_DELVE_RUNS (3), BENCH_N
-(100000), BENCH_MILLION (1000000), BENCH_BIG_MB (100).
+Cases: many, million, big; of watching live: ring, placement, overhead. Environment, for quick runs: BENCH_RUNS
+(5), BENCH_DELVE_RUNS (3), BENCH_N (100000), BENCH_MILLION (1000000), BENCH_BIG_MB (100), BENCH_RING_SECONDS (3),
+BENCH_PLACEMENT_CALLS (100000), BENCH_STREAM_ROUNDS (5), BENCH_STREAM_SECONDS (5).
 """
 import argparse
 import json
@@ -21,6 +22,7 @@ sys.path.insert(0, str(ROOT / 'tests' / 'live'))
 import big_binary  # noqa: E402
 import harness  # noqa: E402
 import programs  # noqa: E402
+import stream_bench  # noqa: E402
 
 # The harness reports as TAP; here only failures are of interest.
 harness.tap.ok = lambda good, name, *details: good or sys.exit(f'bench: failed: {name} {details}')
@@ -215,7 +217,10 @@ def print_table(peers, rows):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--gosonde', default=str(ROOT / 'build' / 'gosonde'))
-    p.add_argument('--case', action='append', choices=['many', 'million', 'big'])
+    cases = {'many': many, 'million': million, 'big': big}
+    for name in stream_bench.CASES:
+        cases[name] = lambda gosonde, name=name: stream_bench.run(name, gosonde, Row)
+    p.add_argument('--case', action='append', choices=list(cases))
     p.add_argument('--json', help='also write the figures here')
     a = p.parse_args()
     tools()
@@ -224,8 +229,8 @@ def main():
           f'{harness.run_checked([harness.go_command(), "version"]).split()[2]}, medians of {RUNS} runs '
           f'(Delve: {DELVE_RUNS})\n')
     missed, figures = 0, []
-    for case in a.case or ['many', 'million', 'big']:
-        peers, rows = {'many': many, 'million': million, 'big': big}[case](gosonde)
+    for case in a.case or cases:
+        peers, rows = cases[case](gosonde)
         print_table(peers, rows)
         missed += sum(r.good is False for r in rows)
         figures += [{'case': case, 'figure': r.what.strip(), 'goal': r.goal, 'gosonde': r.value,
