@@ -267,10 +267,14 @@ struct gs_wire_config {
 	int32_t conn_response; /* where conn.curReq holds the *response */
 	int32_t response_status, response_written, response_req;
 	int32_t h2_writer_state, h2_state_status, h2_state_req, h2_state_bytes;
-	/* google.golang.org/grpc */
-	int32_t grpc_stream_method, grpc_status_proto, grpc_proto_code;
+	/* The same of golang.org/x/net/http2. */
+	int32_t xnet_writer_state, xnet_state_status, xnet_state_req, xnet_state_bytes;
+	/* google.golang.org/grpc. @inner: where the server stream points to the stream that has the method;
+	 * -1: it has it itself. */
+	int32_t grpc_stream_inner, grpc_stream_method, grpc_status_proto, grpc_proto_code;
 	uint32_t grpc_status_arg; /* which argument of writeStatus is the *status.Status */
 	uint32_t sudog_has_sema;  /* 1.26 and later: g.waiting.elem is the semaphore word */
+	uint32_t pad;
 	/* Return addresses that tell who called runqput (runtime addresses, bias included). @ready: of
 	 * runtime.ready; 0: not known, then any caller but the other two makes a READY. Up to 1.24
 	 * globrunqget also calls runqput, to move what is runnable already. */
@@ -292,7 +296,8 @@ struct gs_wire_config {
  *   others         SEC("tp_btf/…"): sched_switch, sched_waking, sys_enter, sys_exit, page_fault_user,
  *                  mm_vmscan_direct_reclaim_begin and _end, sched_process_fork, _exec, _exit
  * The arg of GS_PROG_PREEMPTPARK and GS_PROG_COROSWITCH is the release's number of their wait reason; that
- * of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted".
+ * of GS_PROG_GOSCHED is 1 where goschedImpl has a second argument, "preempted"; that of GS_PROG_HTTP2_END is 1
+ * in golang.org/x/net.
  * GS_PROBE_WANT_MAPS needs gs_sys_exit. GS_PROBE_WANT_SYSCALLS needs both gs_sys_enter and gs_sys_exit.
  * Maps: ring_go, ring_kernel, ring_stack (RINGBUF, sized by the loader); threads (HASH, key tid as
  * uint32_t, value struct gs_wire_thread); stacks_seen; counters (PERCPU_ARRAY of one struct
@@ -366,6 +371,6 @@ GS_WIRE_SIZE(gs_wire_stack, 568);
 GS_WIRE_SIZE(gs_wire_counters, 80);
 GS_WIRE_SIZE(gs_wire_control, 40);
 GS_WIRE_SIZE(gs_wire_thread, 312);
-GS_WIRE_SIZE(gs_wire_config, 288);
+GS_WIRE_SIZE(gs_wire_config, 312);
 
 #endif

@@ -134,12 +134,17 @@ int gs_http1_end(struct gs_regs *ctx)
 SEC("kprobe")
 int gs_http2_end(struct gs_regs *ctx)
 {
+	int32_t at_state, at_status, at_bytes, at_req;
 	uint64_t goid, state, request = 0;
 	struct gs_wire_call *rec;
 	struct gs_hit h;
 
 	if (gs_begin_user(&h, ctx) < 0)
 		return 0;
+	at_state = h.arg ? gs_config.xnet_writer_state : gs_config.h2_writer_state;
+	at_status = h.arg ? gs_config.xnet_state_status : gs_config.h2_state_status;
+	at_bytes = h.arg ? gs_config.xnet_state_bytes : gs_config.h2_state_bytes;
+	at_req = h.arg ? gs_config.xnet_state_req : gs_config.h2_state_req;
 	goid = gs_goid_running(&h, GS_G(ctx));
 	if (gs_thinned(&h, goid))
 		return 0;
@@ -147,15 +152,13 @@ int gs_http2_end(struct gs_regs *ctx)
 	if (!rec)
 		return 0;
 	gs_call_fill(&h, rec, ctx->sp, GS_WIRE_CALL_HTTP2);
-	state = gs_config.h2_writer_state >= 0
-			? gs_word(&h, GS_ARG0(ctx) + gs_config.h2_writer_state)
-			: 0;
-	if (state && gs_config.h2_state_status >= 0)
-		rec->status = (int16_t)gs_word(&h, state + gs_config.h2_state_status);
-	if (state && gs_config.h2_state_bytes >= 0)
-		rec->bytes = (int64_t)gs_word(&h, state + gs_config.h2_state_bytes);
-	if (state && gs_config.h2_state_req >= 0)
-		request = gs_word(&h, state + gs_config.h2_state_req);
+	state = at_state >= 0 ? gs_word(&h, GS_ARG0(ctx) + at_state) : 0;
+	if (state && at_status >= 0)
+		rec->status = (int16_t)gs_word(&h, state + at_status);
+	if (state && at_bytes >= 0)
+		rec->bytes = (int64_t)gs_word(&h, state + at_bytes);
+	if (state && at_req >= 0)
+		request = gs_word(&h, state + at_req);
 	if (request) {
 		gs_request_fill(&h, rec, request);
 		if (gs_config.request_pattern >= 0)
@@ -183,7 +186,9 @@ int gs_grpc_begin(struct gs_regs *ctx)
 	if (!rec)
 		return 0;
 	gs_call_fill(&h, rec, ctx->sp, GS_WIRE_CALL_GRPC);
-	if (gs_config.grpc_stream_method >= 0)
+	if (gs_config.grpc_stream_inner >= 0)
+		stream = gs_word(&h, stream + gs_config.grpc_stream_inner);
+	if (stream && gs_config.grpc_stream_method >= 0)
 		rec->path_len = gs_text(&h, rec->path, sizeof(rec->path),
 					stream + gs_config.grpc_stream_method);
 	gs_call_submit(&h, rec, GS_WIRE_CALL_BEGIN, sizeof(*rec), goid);

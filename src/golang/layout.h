@@ -69,6 +69,16 @@ GS_CHECKED int gs_go_layout_table(unsigned int minor, enum gs_arch arch, struct 
  */
 GS_CHECKED int gs_go_layout_dwarf(int fd, struct gs_go_layout *io, struct gs_err *err);
 
+#define GS_GO_DWARF_FIELDS_MAX 32
+/**
+ * Offsets of fields that no list has: of structures outside of the standard library. Each of @fields is
+ * {"import/path.Type", "path.of.fields"}; "" is the size. Same reader, limits and cost as above.
+ * @return 0, or 1 if the image has no DWARF of these structures; fields not found are
+ *         GS_GO_NO_FIELD in both cases. Negative if the child failed or lied.
+ */
+GS_CHECKED int gs_go_dwarf_offsets(int fd, const char *const (*fields)[2], uint32_t n, int32_t *ret,
+				   struct gs_err *err);
+
 /** Name of a field for messages and for gen_layout: "runtime.g goid". */
 const char *gs_go_field_name(enum gs_go_field f);
 

@@ -22,6 +22,7 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <errno.h>
 #include <gelf.h>
 #include <inttypes.h>
 #include <string.h>
@@ -51,11 +52,18 @@ struct result {
 };
 _Static_assert(sizeof(struct result) <= GS__SANDBOX_MAX_OUT, "the result must fit the pipe");
 
+/* What the child looks for; an offset of its output per field. */
+struct question {
+	const struct gs__go_field *fields;
+	int n;
+};
+
 /* In the child ------------------------------------------------------------------------------- */
 
 struct search {
-	struct result *ret;
-	uint32_t missing; /* fields whose structure was not seen yet */
+	const struct question *q;
+	int32_t *offset;
+	int missing; /* fields whose structure was not seen yet */
 	uint32_t children;
 };
 
@@ -125,16 +133,16 @@ static void take_struct(struct search *s, Dwarf_Die *die)
 
 	if (!name)
 		return;
-	for (int f = 0; f < GS_GO_FIELD_COUNT; f++) {
-		if (s->ret->offset[f] != GS__GO_NO_STRUCT || strcmp(gs__go_fields[f].type, name))
+	for (int f = 0; f < s->q->n; f++) {
+		if (s->offset[f] != GS__GO_NO_STRUCT || strcmp(s->q->fields[f].type, name))
 			continue;
 		s->missing--;
-		if (gs__go_fields[f].path[0]) {
-			s->ret->offset[f] = resolve(die, gs__go_fields[f].path);
+		if (s->q->fields[f].path[0]) {
+			s->offset[f] = resolve(die, s->q->fields[f].path);
 			continue;
 		}
 		size = dwarf_bytesize(die);
-		s->ret->offset[f] = size > 0 && size <= MAX_OFFSET ? size : GS_GO_NO_FIELD;
+		s->offset[f] = size > 0 && size <= MAX_OFFSET ? size : GS_GO_NO_FIELD;
 	}
 }
 
@@ -250,15 +258,15 @@ static Elf *open_elf(int fd)
 /* The sandboxed function. @return 0; 1 if there is no DWARF of the runtime. */
 static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 {
-	struct search s = { .ret = out, .missing = GS_GO_FIELD_COUNT };
+	const struct question *q = ctx;
+	struct search s = { .q = q, .offset = out, .missing = q->n };
 	Dwarf *dw;
 	Elf *elf;
 
-	(void)ctx;
-	if (out_bytes != sizeof(*s.ret) || elf_version(EV_CURRENT) == EV_NONE)
+	if (out_bytes != (size_t)q->n * sizeof(int32_t) || elf_version(EV_CURRENT) == EV_NONE)
 		return -1;
-	for (int f = 0; f < GS_GO_FIELD_COUNT; f++)
-		s.ret->offset[f] = GS__GO_NO_STRUCT;
+	for (int f = 0; f < q->n; f++)
+		s.offset[f] = GS__GO_NO_STRUCT;
 	elf = open_elf(fd);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
 		return -1;
@@ -267,7 +275,7 @@ static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 		return has_debug_info(elf) ? -1 : 1;
 	search_units(&s, dw);
 	/* The process ends here, so nothing is freed. */
-	return s.missing == GS_GO_FIELD_COUNT ? 1 : 0;
+	return s.missing == q->n ? 1 : 0;
 }
 
 /* In the parent ------------------------------------------------------------------------------ */
@@ -317,10 +325,11 @@ static int check_result(const struct result *res, struct gs_err *err)
 int gs__go_layout_dwarf_limited(int fd, const struct gs__sandbox_limits *limits,
 				struct gs_go_layout *io, struct gs_err *err)
 {
+	const struct question q = { .fields = gs__go_fields, .n = GS_GO_FIELD_COUNT };
 	struct result res;
 	int r;
 
-	r = gs__sandbox_run(fd, read_offsets, NULL, limits, &res, sizeof(res), err);
+	r = gs__sandbox_run(fd, read_offsets, &q, limits, &res, sizeof(res), err);
 	if (r < 0)
 		return gs_fail_in(err, r, "cannot read struct layouts from DWARF");
 	if (r > 0)
@@ -338,4 +347,30 @@ int gs__go_layout_dwarf_limited(int fd, const struct gs__sandbox_limits *limits,
 int gs_go_layout_dwarf(int fd, struct gs_go_layout *io, struct gs_err *err)
 {
 	return gs__go_layout_dwarf_limited(fd, &gs__go_dwarf_limits, io, err);
+}
+
+int gs_go_dwarf_offsets(int fd, const char *const (*fields)[2], uint32_t n, int32_t *ret,
+			struct gs_err *err)
+{
+	struct gs__go_field list[GS_GO_DWARF_FIELDS_MAX];
+	const struct question q = { .fields = list, .n = (int)n };
+	int32_t offset[GS_GO_DWARF_FIELDS_MAX];
+	int r;
+
+	if (n == 0 || n > GS_GO_DWARF_FIELDS_MAX)
+		return gs_fail(err, -EINVAL, 0, "%" PRIu32 " fields of DWARF at once", n);
+	for (uint32_t i = 0; i < n; i++)
+		list[i] = (struct gs__go_field){ .type = fields[i][0], .path = fields[i][1] };
+	r = gs__sandbox_run(fd, read_offsets, &q, &gs__go_dwarf_limits, offset, n * sizeof(*offset),
+			    err);
+	if (r < 0)
+		return gs_fail_in(err, r, "cannot read struct layouts from DWARF");
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		if (offset[i] < GS__GO_NO_STRUCT || offset[i] > MAX_OFFSET)
+			return gs_fail(err, -GS_E_BAD_DATA, 0,
+				       "DWARF says that %s %s is at %" PRId32 ", which cannot be",
+				       fields[i][0], fields[i][1], offset[i]);
+	for (uint32_t i = 0; i < n; i++)
+		ret[i] = r == 0 && offset[i] >= 0 ? offset[i] : GS_GO_NO_FIELD;
+	return r;
 }

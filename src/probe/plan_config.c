@@ -105,7 +105,10 @@ void gs__plan_config(struct gs__plan *pl)
 	c->want = pl->w->want;
 	runtime_offsets(b->layout, c);
 	http_offsets(b->layout, c);
-	c->grpc_stream_method = c->grpc_status_proto = c->grpc_proto_code = GS_GO_NO_FIELD;
+	c->grpc_stream_inner = c->grpc_stream_method = GS_GO_NO_FIELD;
+	c->grpc_status_proto = c->grpc_proto_code = GS_GO_NO_FIELD;
+	c->xnet_writer_state = c->xnet_state_status = GS_GO_NO_FIELD;
+	c->xnet_state_req = c->xnet_state_bytes = GS_GO_NO_FIELD;
 	gs_go_pclntab_range(b->tab, &c->text_lo, &c->text_hi);
 	c->sample_period_ns = 1000000000ULL / pl->p->sample_hz;
 	for (uint32_t i = 0; i < n && i < GS_ARRAY_SIZE(c->reason); i++)
