@@ -26,7 +26,7 @@
 #include "base/hash.h"
 
 #define WORK_MAX 512u
-#define DEPTH_MAX 12u
+#define DEPTH_MAX 10u /* printing nests twice as deep, see GS_JSON_DEPTH */
 #define STEPS_MAX 20000u
 #define RELEASES_MAX 256u
 #define SAMPLES_MAX 32u

@@ -211,6 +211,7 @@ int gs_why_result(struct gs_why *w, const struct gs_why_result **ret, struct gs_
 	r->stats = w->source->stats ? w->source->stats(w->source) : NULL;
 	if (r->stats && r->stats->begin_unix_ns)
 		r->begin_unix_ns = r->stats->begin_unix_ns + w->begin_ns - r->stats->begin_ns;
+	r->begin_ns = w->begin_ns;
 	r->watched_ns = gs_lives_now(w->lives) - w->begin_ns;
 	r->functions = w->o.functions;
 	r->sampled = w->stride;

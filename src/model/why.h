@@ -150,7 +150,7 @@ struct gs_why_cause {
 
 struct gs_why_result {
 	const struct gs_process *process;
-	int64_t begin_unix_ns, watched_ns;
+	int64_t begin_ns, begin_unix_ns, watched_ns; /* begin_ns: CLOCK_MONOTONIC */
 	struct gs_why_spread duration;
 	int64_t classes[GS_WHY_CLASSES];
 	bool functions;      /* calls of functions, not requests */

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * why as text:
+ *
+ *	shop (PID 4711, go1.26.10), watched for 10.0 s: 812 requests, p50 1.20 ms, p90 45.0 ms, p99 180 ms, max 212 ms
+ *
+ *	FIRST CAUSE of the 82 requests that took 45.0 ms or longer (9.80 s together)
+ *	  83 %   8.10 s  fsync of ledger.db in store.(*Ledger).flush ledger.go:77
+ *	                 7.20 s of it: waited for mutex 0xc00012 in store.(*Ledger).Append ledger.go:41
+ *
+ *	ROUTES …
+ *
+ *	SLOWEST
+ *	POST /checkout  212 ms  goroutine 4711  status 200  (typical: 48.0 ms)
+ *	  85 %    180 ms  300 us  waited for mutex 0xc00012 in store.(*Ledger).Append ledger.go:41
+ *	                          held by goroutine 98 (releasing it in …), who meanwhile:
+ *	            97 %    175 ms  fsync of ledger.db in store.(*Ledger).flush ledger.go:77
+ *
+ * Lines are put together in memory, cut to the terminal's width and then written. The tree is walked with a bounded depth
+ * (blame.c), and what is too small to matter is left out.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "export/why_export.h"
+#include "model/result.h"
+
+#define CAUSES_MAX 5u
+#define CAUSES_SHARE 0.01 /* smaller ones are left out */
+#define ROUTES_MAX 15u
+#define CHILDREN_MAX 6u
+#define CHILD_SHARE 0.01 /* of the request */
+
+struct text {
+	struct gs_out *o;
+	struct gs_out line;
+	const struct gs_why_print *p;
+	unsigned int go_minor;
+};
+
+enum style { PLAIN, BOLD, ALARM, DIM };
+
+/* Write the line, cut to the width. What is in it is escaped: each character is one column. */
+static void put_line(struct text *t, enum style style)
+{
+	static const char *const on[] = { "", "\033[1m", "\033[1;31m", "\033[2m" };
+	size_t cut = 0, at = 0;
+	unsigned int columns = 0;
+
+	while (at < t->line.len) {
+		size_t n = gs_utf8_len(t->line.buf + at, t->line.len - at);
+
+		if (t->p->width && ++columns > t->p->width)
+			break;
+		at += n ? n : 1;
+		if (!t->p->width || columns < t->p->width)
+			cut = at;
+	}
+	if (t->p->colour)
+		gs_out_str(t->o, on[style]);
+	gs_out_bytes(t->o, t->line.buf, at < t->line.len ? cut : at);
+	if (at < t->line.len)
+		gs_out_str(t->o, "…");
+	if (t->p->colour && style != PLAIN)
+		gs_out_str(t->o, "\033[0m");
+	gs_out_char(t->o, '\n');
+	t->line.len = 0;
+}
+
+static void put_name(struct text *t, const char *s)
+{
+	gs_out_name(&t->line, s, strlen(s));
+}
+
+static void put_percent(struct text *t, double share)
+{
+	gs_out_printf(&t->line, "%4.*f %%", share > 0 && share < 0.095 ? 1 : 0, 100 * share);
+}
+
+static void head(struct text *t, const struct gs_why_result *r)
+{
+	const struct gs_why_spread *d = &r->duration;
+	char a[24], b[24], c[24], e[24];
+
+	put_name(t, r->process && r->process->service && r->process->service[0]
+			    ? r->process->service
+			    : "process");
+	if (r->process) {
+		gs_out_printf(&t->line, " (PID %d", r->process->pid);
+		if (r->process->go_version) {
+			gs_out_str(&t->line, ", ");
+			put_name(t, r->process->go_version);
+		}
+		gs_out_char(&t->line, ')');
+	}
+	gs_out_printf(&t->line, ", watched for %s: %" PRIu64 " %s%s", gs_why_time(a, r->watched_ns),
+		      d->count, r->functions ? "call" : "request", d->count == 1 ? "" : "s");
+	if (d->count)
+		gs_out_printf(&t->line, ", p50 %s, p90 %s, p99 %s, max %s",
+			      gs_why_time(a, d->p50_ns), gs_why_time(b, d->p90_ns),
+			      gs_why_time(c, d->p99_ns), gs_why_time(e, d->max_ns));
+	put_line(t, BOLD);
+}
+
+/* ---- causes ---- */
+
+static void put_via(struct text *t, const struct gs_why_cause *c, uint32_t i)
+{
+	char a[24];
+
+	if (c->via[i].itself)
+		return;
+	gs_out_printf(&t->line,
+		      "                   %s of it came as: ", gs_why_time(a, c->via[i].ns));
+	gs_why_describe(&t->line, &c->via[i].what, t->go_minor);
+	put_line(t, PLAIN);
+}
+
+static void put_cause(struct text *t, const struct gs_why_cause *c)
+{
+	char a[24];
+
+	gs_out_str(&t->line, "  ");
+	put_percent(t, c->share);
+	gs_out_printf(&t->line, "  %8s  ", gs_why_time(a, c->ns));
+	gs_why_describe(&t->line, &c->what, t->go_minor);
+	put_line(t, c->stands_out ? ALARM : PLAIN);
+	for (uint32_t i = 0; i < c->n_vias; i++)
+		if (c->via[i].ns * 20 >= c->ns)
+			put_via(t, c, i);
+}
+
+static void causes(struct text *t, const struct gs_why_result *r)
+{
+	const char *what = r->functions ? "calls" : "requests";
+	char a[24], b[24];
+
+	put_line(t, PLAIN);
+	if (r->stands_out)
+		gs_out_printf(
+			&t->line,
+			"FIRST CAUSE of the %" PRIu64 " %s that took %s or longer (%s together)",
+			r->slow, what, gs_why_time(a, r->slow_ns), gs_why_time(b, r->slow_sum_ns));
+	else if (r->duration.count == 0)
+		gs_out_printf(&t->line, "No %s ended while watching.", what);
+	else if (r->slow == 0)
+		gs_out_printf(&t->line, "NOTHING STANDS OUT: none of the %s took %s or longer.",
+			      what, gs_why_time(a, r->slow_ns));
+	else
+		gs_out_printf(&t->line,
+			      "NOTHING STANDS OUT: only %" PRIu64 " of %" PRIu64
+			      " %s took %s or longer.",
+			      r->slow, r->duration.count, what, gs_why_time(a, r->slow_ns));
+	put_line(t, BOLD);
+	if (!r->stands_out && r->n_causes) {
+		gs_out_printf(&t->line,
+			      "Where the time of %s went:", r->slow ? "these" : "all of them");
+		put_line(t, PLAIN);
+	}
+	for (uint32_t i = 0; i < r->n_causes && i < CAUSES_MAX; i++)
+		if (i == 0 || r->causes[i].share >= CAUSES_SHARE)
+			put_cause(t, &r->causes[i]);
+}
+
+/* ---- routes ---- */
+
+/* The classes that take most, "mutex 71 %, file_io 20 %". */
+static void put_classes(struct text *t, const int64_t *classes, int64_t whole, unsigned int most)
+{
+	bool done[GS_WHY_CLASSES] = { false };
+
+	for (unsigned int i = 0; i < most; i++) {
+		int best = -1;
+
+		for (int c = 0; c < GS_WHY_CLASSES; c++)
+			if (!done[c] && (best < 0 || classes[c] > classes[best]))
+				best = c;
+		if (best < 0 || whole <= 0 || classes[best] * 50 < whole)
+			return;
+		done[best] = true;
+		gs_out_printf(&t->line, "%s%s %.0f %%", i ? ", " : "",
+			      gs_why_class_name((enum gs_why_class)best),
+			      100 * (double)classes[best] / (double)whole);
+	}
+}
+
+static void routes(struct text *t, const struct gs_why_result *r)
+{
+	char a[24], b[24], c[24], d[24];
+
+	if (!r->n_routes)
+		return;
+	put_line(t, PLAIN);
+	gs_out_printf(&t->line,
+		      "   COUNT       p50       p90       p99       max  %s  time went to",
+		      r->functions ? "FUNCTION" : "ROUTE");
+	put_line(t, BOLD);
+	for (uint32_t i = 0; i < r->n_routes && i < ROUTES_MAX; i++) {
+		const struct gs_why_route *x = &r->routes[i];
+		const struct gs_why_spread *s = &x->duration;
+
+		gs_out_printf(&t->line, "%8" PRIu64 "  %8s  %8s  %8s  %8s  ", s->count,
+			      gs_why_time(a, s->p50_ns), gs_why_time(b, s->p90_ns),
+			      gs_why_time(c, s->p99_ns), gs_why_time(d, s->max_ns));
+		put_name(t, x->route);
+		if (x->failed)
+			gs_out_printf(&t->line, " (%" PRIu64 " failed)", x->failed);
+		gs_out_str(&t->line, "  ");
+		put_classes(t, x->classes, s->sum_ns, 4);
+		put_line(t, PLAIN);
+	}
+	if (r->n_routes > ROUTES_MAX) {
+		gs_out_printf(&t->line, "          and %u more", r->n_routes - ROUTES_MAX);
+		put_line(t, DIM);
+	}
+}
+
+/* ---- requests ---- */
+
+static void put_holders(struct text *t, const struct gs_why_blame *b, int indent)
+{
+	bool lock = b->what.class == GS_WHY_MUTEX || b->what.class == GS_WHY_RWMUTEX;
+
+	if (!b->n_holders)
+		return;
+	gs_out_printf(&t->line, "%*s%s by goroutine", indent, "", lock ? "held" : "ended");
+	for (uint32_t i = 0; i < b->n_holders; i++)
+		gs_out_printf(&t->line, "%s %" PRIu64, i ? "," : "", b->holder[i].goid);
+	if (b->more_holders)
+		gs_out_str(&t->line, " and others");
+	if (b->holder_unseen)
+		gs_out_str(&t->line, ", for a part by somebody not seen");
+	if (b->n_causes)
+		gs_out_str(&t->line, ", meanwhile:");
+	put_line(t, PLAIN);
+}
+
+static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
+		     const struct gs_why_request *q, const struct gs_why_request *typical,
+		     int indent);
+
+static void put_blame(struct text *t, const struct gs_why_blame *b, int64_t whole,
+		      const struct gs_why_request *q, const char *typical, int indent)
+{
+	char a[24];
+
+	gs_out_printf(&t->line, "%*s", indent, "");
+	put_percent(t, whole > 0 ? (double)b->ns / (double)whole : 0);
+	gs_out_printf(&t->line, "  %8s  ", gs_why_time(a, b->ns));
+	if (typical)
+		gs_out_printf(&t->line, "%8s  ", typical);
+	gs_why_describe(&t->line, &b->what, t->go_minor);
+	if (b->cut)
+		gs_out_str(&t->line, " (not followed further)");
+	put_line(t, PLAIN);
+	indent += typical ? 28 : 18;
+	put_holders(t, b, indent);
+	put_tree(t, b->cause, b->n_causes, b->ns, q, NULL, indent - 6);
+}
+
+/* The typical request's time in the class, shown beside the first piece of it. */
+static const char *beside(char buf[24], const struct gs_why_blame *b, uint32_t i,
+			  const struct gs_why_request *typical)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (b[k].what.class == b[i].what.class)
+			return "";
+	return typical ? gs_why_time(buf, typical->classes[b[i].what.class]) : "";
+}
+
+static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
+		     const struct gs_why_request *q, const struct gs_why_request *typical,
+		     int indent)
+{
+	int64_t left_ns = 0;
+	uint32_t left = 0;
+	char buf[24];
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool small = (double)b[i].ns < (double)q->duration_ns * CHILD_SHARE;
+
+		if (i && (i >= CHILDREN_MAX || small)) {
+			left_ns += b[i].ns;
+			left++;
+			continue;
+		}
+		put_blame(t, &b[i], whole, q, indent == 2 ? beside(buf, b, i, typical) : NULL,
+			  indent);
+	}
+	if (left == 0)
+		return;
+	gs_out_printf(&t->line, "%*s        %8s  %sin %u smaller piece%s", indent, "",
+		      gs_why_time(buf, left_ns), indent == 2 ? "          " : "", left,
+		      left == 1 ? "" : "s");
+	put_line(t, DIM);
+}
+
+static const struct gs_why_request *typical_of(const struct gs_why_result *r,
+					       const struct gs_why_request *q)
+{
+	for (uint32_t i = 0; i < r->n_routes; i++)
+		if (strcmp(r->routes[i].route, q->route) == 0)
+			return r->routes[i].typical;
+	return NULL;
+}
+
+static void put_request(struct text *t, const struct gs_why_result *r,
+			const struct gs_why_request *q)
+{
+	const struct gs_why_request *typical = typical_of(r, q);
+	char a[24];
+
+	put_name(t, q->route);
+	gs_out_printf(&t->line, "  %s  goroutine %" PRIu64, gs_why_time(a, q->duration_ns),
+		      q->goid);
+	if (q->flags & GS_WHY_UNFINISHED)
+		gs_out_str(&t->line, "  still going on");
+	if (q->flags & GS_WHY_ABORTED)
+		gs_out_str(&t->line, "  aborted");
+	else if (q->status >= 0)
+		gs_out_printf(&t->line, "  status %d", q->status);
+	if (q->peer[0]) {
+		gs_out_str(&t->line, "  from ");
+		put_name(t, q->peer);
+	}
+	if (q->flags & GS_WHY_UNCERTAIN)
+		gs_out_str(&t->line, "  (events were lost meanwhile: uncertain)");
+	if (q->flags & GS_WHY_CUT)
+		gs_out_str(&t->line, "  (its beginning is not kept any more)");
+	put_line(t, BOLD);
+	if (typical && !(q->flags & GS_WHY_UNFINISHED)) {
+		gs_out_printf(&t->line,
+			      "   share      time   typical  (of the route: %s, goroutine %" PRIu64
+			      ")",
+			      gs_why_time(a, typical->duration_ns), typical->goid);
+		put_line(t, DIM);
+	}
+	put_tree(t, q->blame, q->n_blame, q->duration_ns, q, typical, 2);
+}
+
+static void requests(struct text *t, const struct gs_why_result *r, const char *title,
+		     const struct gs_why_request *q, uint32_t n)
+{
+	if (!n)
+		return;
+	put_line(t, PLAIN);
+	gs_out_str(&t->line, title);
+	put_line(t, BOLD);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i)
+			put_line(t, PLAIN);
+		put_request(t, r, &q[i]);
+	}
+}
+
+static void rest(struct text *t, const struct gs_why_result *r)
+{
+	const char *what = r->functions ? "calls" : "requests";
+
+	if (r->begun_before || r->aborted || r->uncertain)
+		put_line(t, PLAIN);
+	if (r->aborted) {
+		gs_out_printf(&t->line,
+			      "%" PRIu64
+			      " %s were aborted (a panic, or the end of their goroutine)",
+			      r->aborted, what);
+		put_line(t, PLAIN);
+	}
+	if (r->uncertain) {
+		gs_out_printf(&t->line, "%" PRIu64 " %s are uncertain: events were lost meanwhile",
+			      r->uncertain, what);
+		put_line(t, PLAIN);
+	}
+	if (r->begun_before) {
+		gs_out_printf(&t->line,
+			      "%" PRIu64 " %s had begun before watching did and are not measured",
+			      r->begun_before, what);
+		put_line(t, PLAIN);
+	}
+}
+
+void gs_why_text(struct gs_out *o, const struct gs_why_result *r, const struct gs_why_print *p)
+{
+	struct text t = { .o = o, .p = p };
+	char title[96];
+
+	gs_out_init_mem(&t.line);
+	t.go_minor = gs_go_version_minor(r->process ? r->process->go_version : NULL);
+	head(&t, r);
+	causes(&t, r);
+	routes(&t, r);
+	requests(&t, r, "SLOWEST", r->slowest, r->n_slowest);
+	snprintf(title, sizeof(title), "STILL GOING ON: %" PRIu64 ", longest first",
+		 r->unfinished_total);
+	requests(&t, r, title, r->unfinished, r->n_unfinished);
+	rest(&t, r);
+	if (t.line.error && !o->error)
+		o->error = t.line.error;
+	gs_out_deinit(&t.line);
+}
