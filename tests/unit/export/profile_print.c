@@ -38,9 +38,9 @@ static char *read_all(FILE *f)
 }
 
 /* Stack i is three deep, is seen i + 1 times 1 µs and shares its outer functions with others. */
-static struct gs_event_source *wide(size_t n)
+static struct gs_event_source *wide(size_t n, struct gs_event **ret_events)
 {
-	struct gs_event *e = calloc(n, sizeof(*e));
+	struct gs_event *e = *ret_events = calloc(n, sizeof(*e));
 	struct gs_event_source *s = event_script_array(e, n);
 	char frames[96];
 
@@ -120,6 +120,7 @@ int main(int argc, char **argv)
 	const struct gs_profile_format *f = NULL;
 	struct gs_profile_options o = { 0 };
 	struct gs_event_source *s = NULL;
+	struct gs_event *events = NULL;
 	bool all_frames = false;
 	struct gs_err err;
 	char *text = NULL;
@@ -134,7 +135,7 @@ int main(int argc, char **argv)
 		die("FORMAT KIND");
 	for (int i = 3; i < argc; i++) {
 		if (strncmp(argv[i], "wide=", 5) == 0)
-			s = wide((size_t)atol(argv[i] + 5));
+			s = wide((size_t)atol(argv[i] + 5), &events);
 		else if (strncmp(argv[i], "limit=", 6) == 0)
 			o.limit = (uint32_t)atol(argv[i] + 6);
 		else if (strcmp(argv[i], "hostile") == 0)
@@ -154,5 +155,6 @@ int main(int argc, char **argv)
 		die(err.text);
 	s->free(s);
 	free(text);
+	free(events);
 	return 0;
 }
