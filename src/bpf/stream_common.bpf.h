@@ -101,6 +101,7 @@ struct gs_hit {
 #define GS_PC(r) ((r)->ip)
 #define GS_FP(r) ((r)->bp)
 #define GS_SP(r) ((r)->sp)
+#define GS_LR(r) (0)
 #else
 #define GS_ARG0(r) ((r)->regs[0])
 #define GS_ARG1(r) ((r)->regs[1])
@@ -110,6 +111,7 @@ struct gs_hit {
 #define GS_PC(r) ((r)->pc)
 #define GS_FP(r) ((r)->regs[29])
 #define GS_SP(r) ((r)->sp)
+#define GS_LR(r) ((r)->regs[30])
 #endif
 
 GS_INLINE int gs_read(struct gs_hit *h, void *dst, uint32_t size, uint64_t addr)

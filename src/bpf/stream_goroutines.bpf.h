@@ -136,7 +136,7 @@ int gs_gopark(struct gs_regs *ctx)
 		return 0;
 	}
 	if (gs_config.want & GS_WANT_STACKS)
-		stack = gs_stack_at_begin(&h, ctx);
+		stack = gs_stack_at_begin(ctx);
 	kind = gs_config.reason[reason & 63];
 	if (kind == GS_WIRE_REASON_IO) {
 		gs_park_network(&h, goid, stack, lock, reason);
@@ -220,7 +220,7 @@ GS_INLINE int gs_create(struct gs_hit *h, struct gs_regs *ctx, uint64_t g, uint6
 	if (gs_thinned(h, goid))
 		return 0;
 	if (gs_config.want & GS_WANT_STACKS)
-		stack = gs_stack_at_begin(h, ctx);
+		stack = gs_stack_at_begin(ctx);
 	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
 	if (!rec)
 		return 0;
@@ -239,7 +239,7 @@ GS_INLINE int gs_ready(struct gs_hit *h, struct gs_regs *ctx, uint64_t g, uint64
 	if (gs_thinned(h, goid))
 		return 0;
 	if (waker && (gs_config.want & GS_WANT_STACKS))
-		stack = gs_stack_at_begin(h, ctx);
+		stack = gs_stack_at_begin(ctx);
 	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
 	if (!rec)
 		return 0;

@@ -11,7 +11,7 @@
 #include "stream_stack.bpf.h"
 #include "stream_thread.bpf.h"
 
-#define GS_PATH_MAX 256 /* bytes of a path that are looked at; a power of two */
+#define GS_PATH_MAX 128 /* bytes of a path that are looked at; a power of two */
 
 GS_INLINE bool gs_ours(const struct task_struct *task)
 {
@@ -146,8 +146,8 @@ GS_INLINE void gs_switch_out(void *ctx, struct task_struct *task, bool preempted
 	off->kernel_stack = 0;
 	if (gs_config.want & GS_WANT_STACKS) {
 		if (off->state)
-			off->kernel_stack = gs_stack_kernel(&h, ctx, GS_SLOT_SWITCH);
-		stack = gs_stack_user(&h, regs, GS_SLOT_SWITCH);
+			off->kernel_stack = gs_stack_kernel(ctx, GS_SLOT_SWITCH);
+		stack = gs_stack_of_thread(regs, GS_SLOT_SWITCH);
 	}
 	gs_usage_take(&h, &off->usage);
 	off->wake_ns = off->state ? 0 : h.now;
@@ -405,9 +405,9 @@ int gs_sample(struct gs_perf_data *ctx)
 	if (goid && gs_thinned(&h, goid))
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	stack = gs_stack_user(&h, regs, GS_SLOT_SAMPLE);
+	stack = gs_stack_of_thread(regs, GS_SLOT_SAMPLE);
 	if ((int64_t)GS_PC(&ctx->regs) < 0)
-		kernel_stack = gs_stack_kernel(&h, ctx, GS_SLOT_SAMPLE);
+		kernel_stack = gs_stack_kernel(ctx, GS_SLOT_SAMPLE);
 	rec = gs_reserve(&h, &ring_kernel, GS_WIRE_RING_KERNEL, sizeof(*rec));
 	if (!rec)
 		return 0;

@@ -34,18 +34,14 @@ struct {
 /* The target's stack is read in pieces of this size: what costs is the call, not the bytes. */
 #define GS_STACK_PIECE 1024
 
-/* Numbers are kept here and not in registers: a loop whose end the verifier cannot know from a register leaves one
- * state behind, not one per round. */
 struct gs_stack_slot {
 	union {
 		uint64_t piece[GS_STACK_PIECE / 8 + 1]; /* one word more for the verifier */
-		char path[256];
+		char path[128];
 	};
 	uint64_t base; /* address of piece[0] */
 	uint64_t last; /* offset of the last frame (two words) that may be taken from it */
 	uint64_t at;   /* offset of the frame that is taken */
-	uint64_t n;
-	uint64_t pc[GS_WIRE_STACK_MAX];
 	struct gs_wire_stack rec;
 };
 
@@ -65,205 +61,212 @@ struct {
 	__type(value, struct gs_stack_slots);
 } stack_slots SEC(".maps");
 
-/* What a stack has besides the frames of the slot. */
-struct gs_stack_parts {
-	uint64_t pc, caller; /* the first two frames, 0: not there */
-	uint64_t sp_word;
-	uint64_t hash;
-	uint32_t flags;
-};
-
 GS_INLINE uint64_t gs_hash_step(uint64_t hash, uint64_t v)
 {
 	hash = (hash ^ v) * 0x9e3779b97f4a7c15ULL;
 	return hash ^ (hash >> 32);
 }
 
-/* Have the target's stack from @addr on in the slot; at least two words of it. */
-GS_INLINE int gs_stack_piece(volatile struct gs_stack_slot *s, uint64_t addr)
+GS_INLINE struct gs_stack_slot *gs_stack_slot(uint64_t slot)
 {
-	s->base = addr;
-	s->last = GS_STACK_PIECE - 16;
-	if (bpf_probe_read_user((void *)s->piece, GS_STACK_PIECE, (const void *)addr) == 0)
-		return 0;
-	s->last = 0; /* near the end of the memory that is there */
-	return bpf_probe_read_user((void *)s->piece, 16, (const void *)addr);
+	uint32_t zero = 0;
+	struct gs_stack_slots *slots = bpf_map_lookup_elem(&stack_slots, &zero);
+
+	return slots ? &slots->slot[slot & (GS_SLOTS - 1)] : 0;
 }
 
-/* Frames of the target from frame pointer @fp on; a piece of the stack is in the slot already. */
-GS_INLINE void gs_stack_walk(volatile struct gs_stack_slot *s, struct gs_stack_parts *p,
-			     uint64_t fp)
-{
-	uint64_t hash, at, pc;
+/*
+ * Some functions here are not inlined, and get numbers only, for the verifier's sake: it looks at such a function once
+ * per program, whatever the state in which it is called. And numbers that tell where a loop ends are kept
+ * in memory, which the verifier does not follow. Both together make loading ten times as fast.
+ */
 
-	hash = gs_hash_step(gs_hash_step(gs_hash_step(1, p->sp_word), p->pc), p->caller);
-	s->n = 0;
+/* Have the target's stack from @addr on in the slot; at least two words of it. */
+__attribute__((noinline)) int gs_stack_piece(uint64_t slot, uint64_t addr)
+{
+	struct gs_stack_slot *s = gs_stack_slot(slot);
+
+	if (!s)
+		return -1;
+	s->base = addr;
+	s->at = 0;
+	s->last = GS_STACK_PIECE - 16;
+	if (bpf_probe_read_user(s->piece, GS_STACK_PIECE, (const void *)addr) == 0)
+		return 0;
+	s->last = 0; /* near the end of the memory that is there */
+	if (bpf_probe_read_user(s->piece, 16, (const void *)addr) == 0)
+		return 0;
+	return -1;
+}
+
+/* Add the target's frames from frame pointer @fp on; a piece of the stack is in the slot already. @return @hash,
+ * stirred with them. */
+__attribute__((noinline)) uint64_t gs_stack_walk(uint64_t slot, uint64_t fp, uint64_t hash)
+{
+	volatile struct gs_stack_slot *s = gs_stack_slot(slot);
+	uint64_t at, pc;
+	uint32_t n;
+
+	if (!s)
+		return hash;
 	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
 		/* 0 ends a goroutine's stack. C code uses the register for other things. */
 		if (!fp || fp & 7)
 			break;
 		s->at = fp - s->base;
-		if (s->at > s->last) {
-			if (gs_stack_piece(s, fp) < 0)
-				break;
-			s->at = 0;
-		}
+		if (s->at > s->last && gs_stack_piece(slot, fp) < 0)
+			break;
 		at = s->at / 8 & (GS_STACK_PIECE / 8 - 1);
 		pc = s->piece[at + 1];
 		if (!pc)
 			break;
 		fp = s->piece[at];
 		hash = gs_hash_step(hash, pc);
-		s->pc[i] = pc;
-		s->n = i + 1;
-	}
-	p->hash = hash ? hash : 1;
-}
-
-GS_INLINE void gs_stack_kernel_hash(volatile struct gs_stack_slot *s, struct gs_stack_parts *p)
-{
-	uint64_t hash = 2;
-
-	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
-		if (i >= s->n)
-			break;
-		hash = gs_hash_step(hash, s->pc[i]);
-	}
-	p->hash = hash ? hash : 1;
-}
-
-/* Write a stack out. @return negative: no room. */
-GS_INLINE int gs_stack_send(struct gs_hit *h, volatile struct gs_stack_slot *s,
-			    const struct gs_stack_parts *p)
-{
-	struct gs_wire_stack *rec = (struct gs_wire_stack *)&s->rec;
-	uint32_t n, size;
-
-	s->rec.n = 0;
-	if (p->pc)
-		rec->pc[s->rec.n++ & 1] = p->pc;
-	if (p->caller)
-		rec->pc[s->rec.n++ & 1] = p->caller;
-	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
-		if (i >= s->n)
-			break;
 		n = s->rec.n;
-		rec->pc[n & (GS_WIRE_STACK_MAX - 1)] = s->pc[i];
+		s->rec.pc[n & (GS_WIRE_STACK_MAX - 1)] = pc;
 		s->rec.n = n + 1;
 	}
-	n = s->rec.n;
-	if (n > GS_WIRE_STACK_MAX)
-		return -1;
-	size = __builtin_offsetof(struct gs_wire_stack, pc) + n * sizeof(uint64_t);
-	gs_head_fill(h, &rec->h, GS_WIRE_STACK, size, 0, 0, p->hash);
-	rec->h.flags = 0;
-	rec->flags = p->flags | (s->n >= GS_STACK_WALK ? 1 : 0) | (p->sp_word ? 4 : 0);
-	rec->sp_word = p->sp_word;
-	return gs_output(h, &ring_stack, GS_WIRE_RING_STACK, &rec->h, size);
+	return hash;
 }
 
-/* The hash of a stack, which the reader has been sent or is now. 0: there was no room. */
-GS_INLINE uint64_t gs_stack_id(struct gs_hit *h, struct gs_stack_slot *s,
-			       const struct gs_stack_parts *p)
+/* Stir @hash with the slot's frames. */
+__attribute__((noinline)) uint64_t gs_stack_hash(uint64_t slot, uint64_t hash)
 {
-	uint32_t set = (uint32_t)p->hash & (GS_STACK_SETS - 1);
+	volatile struct gs_stack_slot *s = gs_stack_slot(slot);
+
+	if (!s)
+		return hash;
+	for (uint32_t i = 0; i < GS_WIRE_STACK_MAX; i++) {
+		if (i >= s->rec.n)
+			break;
+		hash = gs_hash_step(hash, s->rec.pc[i]);
+	}
+	return hash;
+}
+
+/* Write the slot's stack out. @return negative: no room. */
+GS_INLINE int gs_stack_send(struct gs_stack_slot *s, uint64_t hash)
+{
+	uint32_t zero = 0, size, n = s->rec.n;
+	struct gs_hit h = {};
+
+	h.c = bpf_map_lookup_elem(&counters, &zero);
+	if (!h.c || n > GS_WIRE_STACK_MAX)
+		return -1;
+	h.now = bpf_ktime_get_ns();
+	h.tid = (uint32_t)bpf_get_current_pid_tgid();
+	size = __builtin_offsetof(struct gs_wire_stack, pc) + n * sizeof(uint64_t);
+	gs_head_fill(&h, &s->rec.h, GS_WIRE_STACK, size, 0, 0, hash);
+	if (n == GS_WIRE_STACK_MAX)
+		s->rec.flags |= 1;
+	return gs_output(&h, &ring_stack, GS_WIRE_RING_STACK, &s->rec.h, size);
+}
+
+/* The hash of the slot's stack, which the reader has been sent or is now. 0: there was no room. */
+__attribute__((noinline)) uint64_t gs_stack_id(uint64_t slot, uint64_t hash)
+{
+	uint32_t set = (uint32_t)hash & (GS_STACK_SETS - 1);
 	struct gs_stack_pair *seen = bpf_map_lookup_elem(&stacks_seen, &set);
+	struct gs_stack_slot *s;
 
 	if (!seen)
 		return 0;
-	if (seen->hash[0] == p->hash || seen->hash[1] == p->hash)
-		return p->hash;
-	if (gs_stack_send(h, s, p) < 0)
+	if (seen->hash[0] == hash || seen->hash[1] == hash)
+		return hash;
+	s = gs_stack_slot(slot);
+	if (!s || gs_stack_send(s, hash) < 0)
 		return 0;
 	seen->hash[1] = seen->hash[0];
-	seen->hash[0] = p->hash;
-	return p->hash;
+	seen->hash[0] = hash;
+	return hash;
+}
+
+GS_INLINE uint64_t gs_stack_missing(void)
+{
+	uint32_t zero = 0;
+	struct gs_wire_counters *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c)
+		c->stacks_missing++;
+	return 0;
+}
+
+/*
+ * The target's stack from its registers; @lr is 0 where the CPU keeps return addresses in memory. Slots of uprobes:
+ * at the begin of a function, so the caller is the second frame. Others: anywhere.
+ */
+__attribute__((noinline)) uint64_t gs_stack_user(uint64_t slot, uint64_t sp, uint64_t fp,
+						 uint64_t pc, uint64_t lr)
+{
+	uint64_t hash = gs_hash_step(1, pc), word;
+	struct gs_stack_slot *s = gs_stack_slot(slot);
+
+	if (!s || gs_stack_piece(slot, sp) < 0)
+		return gs_stack_missing();
+	word = lr ? lr : s->piece[0];
+	s->rec.pc[0] = pc;
+	s->rec.n = 1;
+	s->rec.flags = 0;
+	s->rec.sp_word = 0;
+	if (slot < GS_SLOT_USER_LEVELS) {
+		s->rec.pc[1] = word;
+		s->rec.n = 2;
+		hash = gs_hash_step(hash, word);
+	} else if (word >= gs_config.text_lo && word < gs_config.text_hi) {
+		s->rec.sp_word = word;
+		s->rec.flags = 4;
+		hash = gs_hash_step(hash, ~word);
+	}
+	hash = gs_stack_walk(slot, fp, hash);
+	return gs_stack_id(slot, hash ? hash : 1);
 }
 
 /* Stack at the begin of a function of the target (uprobe), the function itself first. */
-GS_INLINE uint64_t gs_stack_at_begin(struct gs_hit *h, struct gs_regs *ctx)
+GS_INLINE uint64_t gs_stack_at_begin(struct gs_regs *ctx)
 {
-	struct gs_stack_parts p = { .pc = GS_PC(ctx) };
+	uint64_t sp = GS_SP(ctx), fp = GS_FP(ctx), pc = GS_PC(ctx), lr = GS_LR(ctx), hash;
 	uint32_t zero = 0, level;
 	struct gs_stack_slots *slots;
-	struct gs_stack_slot *s;
-	uint64_t hash = 0;
 
 	slots = bpf_map_lookup_elem(&stack_slots, &zero);
 	if (!slots)
 		return 0;
 	level = __sync_fetch_and_add(&slots->busy, 1);
-	if (level < GS_SLOT_USER_LEVELS) {
-		s = &slots->slot[level];
-		if (gs_stack_piece(s, GS_SP(ctx)) == 0) {
-#if defined(__TARGET_ARCH_x86)
-			p.caller = s->piece[0];
-#else
-			p.caller = ctx->regs[30];
-#endif
-			gs_stack_walk(s, &p, GS_FP(ctx));
-			hash = gs_stack_id(h, s, &p);
-		}
-	}
+	if (level < GS_SLOT_USER_LEVELS)
+		hash = gs_stack_user(level, sp, fp, pc, lr);
+	else
+		hash = gs_stack_missing();
 	__sync_fetch_and_add(&slots->busy, -1);
-	if (!hash)
-		h->c->stacks_missing++;
 	return hash;
 }
 
-/* Stack of the target's code that the current thread left for the kernel, by its registers. */
-GS_INLINE uint64_t gs_stack_user(struct gs_hit *h, struct pt_regs *regs, uint32_t slot)
+/* Stack of the target's code that the current thread left for the kernel. */
+GS_INLINE uint64_t gs_stack_of_thread(struct pt_regs *regs, uint32_t slot)
 {
-	struct gs_stack_parts p = { .flags = 0 };
-	struct gs_stack_slots *slots;
-	struct gs_stack_slot *s;
-	uint32_t zero = 0;
-	uint64_t fp, word;
-
-	slots = bpf_map_lookup_elem(&stack_slots, &zero);
-	if (!slots)
-		return 0;
-	s = &slots->slot[slot];
-	if (gs_stack_piece(s, regs->sp) < 0) {
-		h->c->stacks_missing++;
-		return 0;
-	}
 #if defined(__TARGET_ARCH_x86)
-	p.pc = regs->ip;
-	fp = regs->bp;
-	word = s->piece[0];
+	return gs_stack_user(slot, regs->sp, regs->bp, regs->ip, 0);
 #else
-	p.pc = regs->pc;
-	fp = regs->regs[29];
-	word = regs->regs[30];
+	return gs_stack_user(slot, regs->sp, regs->regs[29], regs->pc, regs->regs[30]);
 #endif
-	if (word >= gs_config.text_lo && word < gs_config.text_hi)
-		p.sp_word = word;
-	gs_stack_walk(s, &p, fp);
-	return gs_stack_id(h, s, &p);
 }
 
 /* Stack of the kernel's code that runs now. */
-GS_INLINE uint64_t gs_stack_kernel(struct gs_hit *h, void *ctx, uint32_t slot)
+GS_INLINE uint64_t gs_stack_kernel(void *ctx, uint32_t slot)
 {
-	struct gs_stack_parts p = { .flags = 2 };
-	struct gs_stack_slots *slots;
-	struct gs_stack_slot *s;
-	uint32_t zero = 0;
+	struct gs_stack_slot *s = gs_stack_slot(slot);
+	uint64_t hash;
 	long size;
 
-	slots = bpf_map_lookup_elem(&stack_slots, &zero);
-	if (!slots)
+	if (!s)
 		return 0;
-	s = &slots->slot[slot];
-	size = bpf_get_stack(ctx, s->pc, GS_STACK_WALK * sizeof(uint64_t), 0);
-	if (size <= 0) {
-		h->c->stacks_missing++;
-		return 0;
-	}
-	s->n = (uint32_t)size / sizeof(uint64_t);
-	gs_stack_kernel_hash(s, &p);
-	return gs_stack_id(h, s, &p);
+	size = bpf_get_stack(ctx, s->rec.pc, sizeof(s->rec.pc), 0);
+	if (size <= 0)
+		return gs_stack_missing();
+	s->rec.n = (uint32_t)size / sizeof(uint64_t);
+	s->rec.flags = 2;
+	s->rec.sp_word = 0;
+	hash = gs_stack_hash(slot, 2);
+	return gs_stack_id(slot, hash ? hash : 1);
 }
 
 #endif
