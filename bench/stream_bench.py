@@ -104,7 +104,7 @@ class HotLoop:
 
 
 def with_probe(build, loop, offset):
-    p = stream_overhead.on_cpu(1, [build / 'tests/unit/probe/bench_stream_probe_cost', loop.pid, 'main.hot', hex(offset)],
+    p = stream_overhead.on_cpu(1, [build / 'tests/live/bench_stream_probe_cost', loop.pid, 'main.hot', hex(offset)],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if p.stdout.readline() != 'ready\n':
         raise SystemExit('bench: bench_stream_probe_cost attached nothing')

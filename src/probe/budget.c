@@ -39,36 +39,21 @@ static bool takes_stack(const struct gs_probe_site *s, uint32_t want)
 	}
 }
 
-/* Part of the hits that write a record, of programs that are not uprobes. */
-static double records_per_hit(const struct gs_probe_site *s, uint32_t want)
-{
-	switch (s->program) {
-	case GS_PROG_SCHED_SWITCH:
-		return 0.5; // a thread leaves and comes back, and only coming back writes
-	case GS_PROG_PROCESS_FORK:
-	case GS_PROG_PROCESS_EXEC:
-	case GS_PROG_PROCESS_EXIT:
-		return 1;
-	default:
-		return 0;
-	}
-}
-
-/* Cost of a hit, and how much of it a goroutine that is not followed would save. */
+/*
+ * Cost of a hit, and how much of it a goroutine that is not followed would save. A tracepoint's program that has
+ * something to do looks its thread up and reads the clock, which costs about as much as a record; it does so
+ * for every thread, thinned or not.
+ */
 static double price(const struct gs_probe_costs *c, const struct gs_probe_site *s, uint32_t want,
 		    double *ret_work)
 {
-	double stack = takes_stack(s, want) ? c->stack_ns : 0, work;
+	double stack = takes_stack(s, want) ? c->stack_ns : 0;
 
-	if (s->program == GS_PROG_SAMPLE) {
-		*ret_work = 0;
+	*ret_work = 0;
+	if (s->program == GS_PROG_SAMPLE)
 		return c->sample_ns;
-	}
-	if (s->program >= GS_PROG_UPROBES) {
-		work = records_per_hit(s, want) * (c->record_ns + stack);
-		*ret_work = work;
-		return c->tracepoint_ns + work;
-	}
+	if (s->program >= GS_PROG_UPROBES) // a thread leaves and comes back, and has one stack
+		return c->tracepoint_ns + c->record_ns + stack / 2;
 	*ret_work = c->record_ns + stack;
 	return (s->emulated ? c->emulated_ns : c->stepped_ns) + stack;
 }

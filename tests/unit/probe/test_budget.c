@@ -85,13 +85,12 @@ static void test_price_of_a_hit(void **state)
 	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), rounded(4500));
 	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, 0)), rounded(4000));
 	s.program = GS_PROG_SYS_EXIT;
-	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), rounded(100));
+	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), 900);
 	s.program = GS_PROG_SAMPLE;
-	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), rounded(3000));
-	/* Half of the switches write a record, with a kernel stack. */
+	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), 3000);
+	/* Half of the switches have a kernel stack. */
 	s.program = GS_PROG_SCHED_SWITCH;
-	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)),
-			 rounded(100 + 0.5 * (800 + 500)));
+	assert_int_equal(rounded(gs_probe_site_cost_ns(&costs, &s, want)), 100 + 800 + 250);
 }
 
 static void test_within_the_limit_nothing_happens(void **state)
