@@ -31,8 +31,18 @@
 #define RELEASES_MAX 256u
 #define SAMPLES_MAX 32u
 #define BUSY_MIN_NS 1000000
+#define HABITS 1024u
 /* Ports from here on are given to clients by the kernel (net.ipv4.ip_local_port_range). */
 #define CLIENT_PORTS 32768
+
+/* What time on CPU is told apart by: samples of one are not of the others. */
+enum cpu_kind { CPU_USER, CPU_KERNEL, CPU_FAULT };
+
+/* Where time of a kind was spent last in a context. */
+struct habit {
+	uint64_t key;
+	uint32_t stack, kernel_stack;
+};
 
 struct work {
 	uint64_t goid;
@@ -49,7 +59,9 @@ struct gs_blame {
 	struct gs_blame_tree tree;
 	struct work work[WORK_MAX];
 	uint32_t n_work, steps;
+	uint32_t context;
 	bool unfinished;
+	struct habit habits[HABITS];
 };
 
 struct gs_blame *gs_blame_new(struct gs_lives *lives, struct gs_stack_book *book,
@@ -297,6 +309,23 @@ static void take_wait(struct gs_blame *b, const struct work *w, const struct gs_
 
 /* ---- off CPU, on CPU, and the run queue ---- */
 
+/* Requests are short beside the distance of samples. So time without a sample counts as spent where the last sample of the
+ * same context was: of the same route, or of what the same function released. Over many
+ * requests that gives each place its share. */
+static struct habit *habit_of(struct gs_blame *b, const struct work *w, enum cpu_kind kind)
+{
+	uint64_t context = w->depth == 0 ? b->context
+					 : gs_stack_facts(b->book, w->release_stack)->where_hash;
+	uint64_t key = context ? gs_hash_u64(context, (uint64_t)kind << 1 | (w->depth > 0)) : 0;
+	struct habit *h = &b->habits[key & (HABITS - 1)];
+
+	if (!key)
+		return NULL;
+	if (h->key != key)
+		*h = (struct habit){ .key = key };
+	return h;
+}
+
 static void take_off(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
 		     int64_t a, const struct gs_why_part *part)
 {
@@ -316,6 +345,12 @@ static void take_off(struct gs_blame *b, const struct work *w, const struct gs_i
 		if (part->class == GS_WHY_FUTEX)
 			s.node.object = v->off.arg;
 	}
+	if ((part->class == GS_WHY_FAULT_MINOR || part->class == GS_WHY_FAULT_MAJOR) && v->stack) {
+		struct habit *h = habit_of(b, w, CPU_FAULT);
+
+		if (h)
+			*h = (struct habit){ h->key, v->stack, v->kernel_stack };
+	}
 	node = put(b, w->parent, &s);
 	if (node && part->class == GS_WHY_FUTEX)
 		ask_waker(b, v, a, a + part->ns, node, w->depth);
@@ -334,36 +369,80 @@ static void take_ready(struct gs_blame *b, const struct work *w, const struct gs
 	put(b, w->parent, &s);
 }
 
+static enum cpu_kind kind_of_part(const struct gs_why_part *part)
+{
+	if (part->class == GS_WHY_FAULT_MINOR || part->class == GS_WHY_FAULT_MAJOR)
+		return CPU_FAULT;
+	return part->kernel ? CPU_KERNEL : CPU_USER;
+}
+
+static enum cpu_kind kind_of_sample(struct gs_blame *b, const struct gs_interval *sample)
+{
+	if (!sample->kernel_stack)
+		return CPU_USER;
+	return gs_stack_facts(b->book, sample->kernel_stack)->flags & GS_STACK_KERNEL_FAULT
+		       ? CPU_FAULT
+		       : CPU_KERNEL;
+}
+
+static void put_cpu(struct gs_blame *b, const struct work *w, const struct gs_why_part *part,
+		    int64_t ns, uint32_t stack, uint32_t kernel_stack, bool near)
+{
+	struct stretch s = { .node = { .class = part->class,
+				       .syscall = -1,
+				       .near = near,
+				       .stack = stack,
+				       .kernel_stack = kernel_stack },
+			     .ns = ns };
+
+	s.node.where_hash = gs_stack_facts(b->book, stack)->where_hash;
+	put(b, w->parent, &s);
+}
+
+/* Time on CPU that no sample was taken of. */
+static void take_unsampled(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+			   const struct gs_why_part *part)
+{
+	const struct habit *h = habit_of(b, w, kind_of_part(part));
+
+	if (part->class == GS_WHY_GC_ASSIST)
+		put_cpu(b, w, part, part->ns, v->stack, 0, false);
+	else if (part->class != GS_WHY_CGO && h && h->stack)
+		put_cpu(b, w, part, part->ns, h->stack, h->kernel_stack, false);
+	else if (part->class == GS_WHY_CPU_USER && w->release_stack)
+		put_cpu(b, w, part, part->ns, w->release_stack, 0, true); // where it ended
+	else
+		put_cpu(b, w, part, part->ns, 0, 0, false);
+}
+
 /* Samples tell what the time on CPU was spent on: each that fits gets an equal share of @part. */
 static void take_on(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
 		    const struct gs_why_part *part, const struct gs_interval *const *samples,
 		    uint32_t n_samples)
 {
-	struct stretch s = { .node = { .class = part->class, .syscall = -1 } };
+	enum cpu_kind kind = kind_of_part(part);
 	uint32_t fit = 0, left;
+	struct habit *h;
 
 	for (uint32_t i = 0; i < n_samples; i++)
-		fit += (samples[i]->kernel_stack != 0) == part->kernel;
-	s.node.stack = v->stack;
-	if (fit == 0 && part->class == GS_WHY_CPU_USER && v->stack == 0 && w->release_stack) {
-		s.node.stack = w->release_stack; // where it ended: better than nothing
-		s.node.near = true;
-	}
-	if (fit == 0 || part->class == GS_WHY_GC_ASSIST) {
-		s.ns = part->ns;
-		s.node.where_hash = gs_stack_facts(b->book, s.node.stack)->where_hash;
-		put(b, w->parent, &s);
+		fit += kind_of_sample(b, samples[i]) == kind;
+	if (fit == 0 || part->class == GS_WHY_GC_ASSIST || part->class == GS_WHY_CGO) {
+		take_unsampled(b, w, v, part);
 		return;
 	}
 	left = fit;
+	h = habit_of(b, w, kind);
 	for (uint32_t i = 0; i < n_samples; i++) {
-		if ((samples[i]->kernel_stack != 0) != part->kernel)
+		const struct gs_interval *p = samples[i];
+
+		if (kind_of_sample(b, p) != kind)
 			continue;
-		s.ns = part->ns / fit + (--left == 0 ? part->ns % fit : 0);
-		s.node.stack = samples[i]->stack;
-		s.node.kernel_stack = samples[i]->kernel_stack;
-		s.node.where_hash = gs_stack_facts(b->book, s.node.stack)->where_hash;
-		put(b, w->parent, &s);
+		put_cpu(b, w, part, part->ns / fit + (--left == 0 ? part->ns % fit : 0), p->stack,
+			p->kernel_stack, false);
+		if (h) {
+			h->stack = p->stack;
+			h->kernel_stack = p->kernel_stack;
+		}
 	}
 }
 
@@ -492,6 +571,7 @@ const struct gs_blame_tree *gs_blame_explain(struct gs_blame *b, const struct gs
 	b->n_work = 0;
 	b->steps = 0;
 	b->unfinished = w->unfinished;
+	b->context = w->context;
 	look(b, &(struct work){ .goid = w->goid, .a = w->begin_ns, .b = w->end_ns });
 	add_unknown(b, w->end_ns - w->begin_ns);
 	b->unfinished = false;

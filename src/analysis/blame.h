@@ -46,6 +46,8 @@ struct gs_blame_tree {
 struct gs_blame_window {
 	uint64_t goid;
 	int64_t begin_ns, end_ns;
+	uint32_t context; /* number of what it serves: CPU time that has no sample counts as spent
+			     where that of the same context was sampled last; 0: none */
 	bool unfinished; /* the goroutine is still at it: what it does now is known only if it is parked */
 };
 

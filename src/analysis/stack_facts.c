@@ -150,11 +150,11 @@ static void find_where(const struct gs_stack_book *b, struct gs_stack_facts *f, 
 	if (!f->where)
 		return;
 	f->where_hash = gs_name_hash(f->where->function);
+	if (is_main(b, f->where->function))
+		return;
 	for (uint32_t i = 0; i < n && !f->from; i++)
 		if (is_main(b, f->stack->frames[i].function))
 			f->from = &f->stack->frames[i];
-	if (f->from == f->where)
-		f->from = NULL;
 }
 
 /* ---- what it is about ---- */
@@ -259,11 +259,15 @@ const char *gs_port_protocol(uint16_t port)
 	return NULL;
 }
 
-static void look_at(struct gs_stack_facts *f, const char *function)
+static void look_for_meaning(struct gs_stack_facts *f, const char *function)
 {
 	for (size_t i = 0; i < GS_ARRAY_SIZE(meanings); i++)
 		if (begins(function, meanings[i].begin))
 			f->flags |= meanings[i].flags;
+}
+
+static void look_for_speaker(struct gs_stack_facts *f, const char *function)
+{
 	for (size_t i = 0; i < GS_ARRAY_SIZE(speakers) && !f->protocol; i++)
 		if (begins(function, speakers[i].begin))
 			f->protocol = speakers[i].protocol;
@@ -273,8 +277,22 @@ static void find_facts(const struct gs_stack_book *b, struct gs_stack_facts *f)
 {
 	uint32_t n = f->stack->n_frames < FRAMES_MAX ? f->stack->n_frames : FRAMES_MAX;
 
-	for (uint32_t i = 0; i < n; i++)
-		look_at(f, f->stack->frames[i].function);
+	bool main = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gs_frame *fr = &f->stack->frames[i];
+
+		if (fr->flags & GS_FRAME_KERNEL) {
+			if (strstr(fr->function, "page_fault") || strstr(fr->function, "mm_fault"))
+				f->flags |= GS_STACK_KERNEL_FAULT;
+			continue;
+		}
+		look_for_meaning(f, fr->function);
+		// Beyond the program's own code is who called it: the server, not the peer it asks.
+		main = main || is_main(b, fr->function);
+		if (!main)
+			look_for_speaker(f, fr->function);
+	}
 	// RWMutex.Lock calls Mutex.Lock for its inner mutex.
 	if (f->flags & GS_STACK_RWMUTEX)
 		f->flags &= ~(uint32_t)GS_STACK_MUTEX;

@@ -27,8 +27,9 @@ enum {
 	GS_STACK_WRITE = 1024,
 	GS_STACK_FILE = 2048, /* an os.File */
 	GS_STACK_TLS = 4096,
-	GS_STACK_SERVER = 8192, /* below the loop of an HTTP or gRPC server connection */
-	GS_STACK_GC = 16384,    /* works for the collector */
+	GS_STACK_SERVER = 8192,        /* below the loop of an HTTP or gRPC server connection */
+	GS_STACK_GC = 16384,           /* works for the collector */
+	GS_STACK_KERNEL_FAULT = 32768, /* the kernel's: handles a page fault */
 };
 
 struct gs_stack_facts {

@@ -415,7 +415,8 @@ static void on_done(void *ctx, const struct gs_call *c, int64_t end_ns, enum gs_
 		return;
 	t = gs_blame_explain(w->blame, &(struct gs_blame_window){ .goid = c->goid,
 								  .begin_ns = c->begin_ns,
-								  .end_ns = end_ns });
+								  .end_ns = end_ns,
+								  .context = route + 1 });
 	flags = gs__flags_of(w, c, t);
 	if (how == GS_CALL_ABORTED)
 		flags |= GS_WHY_ABORTED;

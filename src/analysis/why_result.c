@@ -151,6 +151,7 @@ static void keep_unfinished(void *ctx, const struct gs_call *c)
 	t = gs_blame_explain(w->blame, &(struct gs_blame_window){ .goid = c->goid,
 								  .begin_ns = c->begin_ns,
 								  .end_ns = now,
+								  .context = route + 1,
 								  .unfinished = true });
 	flags = gs__flags_of(w, c, t) | GS_WHY_UNFINISHED;
 	gs__keep_at(w, w->unfinished, &w->n_unfinished, at, c, now, route, flags, t);

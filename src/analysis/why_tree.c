@@ -50,20 +50,33 @@ static const struct gs_file_ref *file_of(struct gs__build *b, const struct gs_bl
 	return copy;
 }
 
-/* Where a goroutine was lately: its latest stack that is kept, else its first function. */
+static const struct gs_frame *own_code(struct gs_why *w, uint32_t stack)
+{
+	const struct gs_frame *f = gs_stack_facts(w->book, stack)->where;
+
+	return f && strncmp(f->function, "runtime.", 8) != 0 ? f : NULL;
+}
+
+/* Where a goroutine was lately: its latest stack that says so, best one on a CPU; else its first function. */
 static const struct gs_frame *lately(struct gs_why *w, uint64_t goid)
 {
 	const struct gs_life *life = goid ? gs_lives_find(w->lives, goid) : NULL;
-	const struct gs_interval *v;
+	const struct gs_frame *found = NULL, *f;
+	const struct gs_interval *v, *p;
 	struct gs_life_walk walk;
 
 	if (!life)
 		return NULL;
 	gs_life_walk_init(&walk, w->lives, life, 0, INT64_MAX);
-	for (int i = 0; i < 16 && (v = gs_life_walk_next(&walk)) != NULL; i++)
-		if (v->stack && v->kind != GS_IVL_WAIT)
-			return gs_stack_facts(w->book, v->stack)->where;
-	return life->start;
+	for (int i = 0; i < 16 && (v = gs_life_walk_next(&walk)) != NULL; i++) {
+		p = v->kind == GS_IVL_ON ? gs_life_walk_sample(&walk) : NULL;
+		f = p ? own_code(w, p->stack) : NULL;
+		if (f)
+			return f;
+		if (!found && v->stack)
+			found = own_code(w, v->stack);
+	}
+	return found ? found : life->start;
 }
 
 static const char *lock_name(struct gs_event_source *s, const struct gs_blame_node *n,
