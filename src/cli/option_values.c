@@ -118,6 +118,26 @@ int gs_parse_duration(const char *s, int64_t *ret_ns, struct gs_err *err)
 	return 0;
 }
 
+int gs_parse_share(const char *s, double *ret, struct gs_err *err)
+{
+	struct decimal d;
+	const char *end = decimal_at(s, &d);
+
+	if (!end || end == s || (*end && strcmp(end, "%") != 0))
+		return gs_fail(err, -EINVAL, 0,
+			       "\"%s\" is no share. Write it as 2%% or as 0.02; 0 means no limit",
+			       s);
+	double v = (double)d.whole + (double)d.fraction / (double)d.scale;
+
+	if (*end == '%')
+		v /= 100;
+	if (v > 1)
+		return gs_fail(err, -EINVAL, 0, "\"%s\" is more than the whole. Did you mean %s%%?",
+			       s, s);
+	*ret = v;
+	return 0;
+}
+
 int gs_parse_u64(const char *s, uint64_t *ret, struct gs_err *err)
 {
 	uint64_t v = 0;

@@ -17,6 +17,9 @@ GS_CHECKED int gs_parse_duration(const char *s, int64_t *ret_ns, struct gs_err *
 /** A whole number, decimal. @return 0, or -EINVAL with the reason. */
 GS_CHECKED int gs_parse_u64(const char *s, uint64_t *ret, struct gs_err *err);
 
+/** A share: "2%", "0.5%", "0.02"; 0 to 1. @return 0, or -EINVAL with the reason. */
+GS_CHECKED int gs_parse_share(const char *s, double *ret, struct gs_err *err);
+
 /**
  * The word of @words that @s was probably meant to be: few edits away (insert, delete, replace,
  * swap neighbours), relative to its length, or the only one that begins with @s.

@@ -38,7 +38,6 @@ struct script {
 	size_t n_objects;
 	struct labelled *labels;
 	size_t n_labels;
-	struct gs_label found[64];
 	const char *functions[16];
 	struct gs_process process;
 	struct gs_stream_stats stats;
@@ -117,12 +116,13 @@ static const char *object_name(struct gs_event_source *src, gs_addr addr)
 static uint32_t labels(struct gs_event_source *src, uint64_t goid, const struct gs_label **ret)
 {
 	struct script *s = script_of(src);
+	struct gs_label *found = gs_arena_array(s->arena, s->n_labels + 1, sizeof(*found));
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < s->n_labels && n < GS_ARRAY_SIZE(s->found); i++)
+	for (size_t i = 0; found && i < s->n_labels; i++)
 		if (s->labels[i].goid == goid)
-			s->found[n++] = s->labels[i].label;
-	*ret = s->found;
+			found[n++] = s->labels[i].label;
+	*ret = found; /* stays, as the contract wants */
 	return n;
 }
 

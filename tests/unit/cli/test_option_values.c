@@ -126,9 +126,33 @@ static void test_nearest_word(void **state)
 				    words, n));
 }
 
+static void test_shares(void **state)
+{
+	static const struct {
+		const char *text;
+		double share;
+	} good[] = { { "0", 0 },      { "2%", 0.02 }, { "0.02", 0.02 }, { "0.5%", 0.005 },
+		     { "100%", 1.0 }, { "1", 1.0 },   { ".25", 0.25 },  { "0%", 0 } };
+	static const char *const bad[] = { "",     "%",   "2 %", "-1%",  "5",
+					   "101%", "2%%", "x",   "1e-3", "0,5" };
+	struct gs_err err;
+	double share;
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(good); i++) {
+		share = -1;
+		gs_assert_ok(gs_parse_share(good[i].text, &share, &err), &err);
+		if (share < good[i].share - 1e-12 || share > good[i].share + 1e-12)
+			fail_msg("%s is %g", good[i].text, share);
+	}
+	for (size_t i = 0; i < GS_ARRAY_SIZE(bad); i++)
+		assert_int_equal(gs_parse_share(bad[i], &share, &err), -EINVAL);
+	gs_assert_fails(-EINVAL, "Did you mean 5%?", gs_parse_share("5", &share, &err), &err);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_durations_as_go),
 		cmocka_unit_test(test_plain_numbers_are_seconds),
 		cmocka_unit_test(test_bad_durations),
