@@ -254,6 +254,8 @@ static void put_blame(struct text *t, const struct gs_why_blame *b, int64_t whol
 	gs_why_describe(&t->line, &b->what, t->go_minor);
 	if (b->cut)
 		gs_out_str(&t->line, " (not followed further)");
+	if (q->flags & GS_WHY_UNFINISHED && b->what.class == GS_WHY_UNKNOWN && !b->what.syscall)
+		gs_out_str(&t->line, ": on a CPU, or in a system call since it was last seen");
 	put_line(t, PLAIN);
 	indent += typical ? 28 : 18;
 	put_holders(t, b, indent);
@@ -267,7 +269,7 @@ static const char *beside(char buf[24], const struct gs_why_blame *b, uint32_t i
 	for (uint32_t k = 0; k < i; k++)
 		if (b[k].what.class == b[i].what.class)
 			return "";
-	return typical ? gs_why_time(buf, typical->classes[b[i].what.class]) : "";
+	return gs_why_time(buf, typical->classes[b[i].what.class]);
 }
 
 static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
@@ -286,13 +288,12 @@ static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, i
 			left++;
 			continue;
 		}
-		put_blame(t, &b[i], whole, q, indent == 2 ? beside(buf, b, i, typical) : NULL,
-			  indent);
+		put_blame(t, &b[i], whole, q, typical ? beside(buf, b, i, typical) : NULL, indent);
 	}
 	if (left == 0)
 		return;
 	gs_out_printf(&t->line, "%*s        %8s  %sin %u smaller piece%s", indent, "",
-		      gs_why_time(buf, left_ns), indent == 2 ? "          " : "", left,
+		      gs_why_time(buf, left_ns), typical ? "          " : "", left,
 		      left == 1 ? "" : "s");
 	put_line(t, DIM);
 }
@@ -309,7 +310,8 @@ static const struct gs_why_request *typical_of(const struct gs_why_result *r,
 static void put_request(struct text *t, const struct gs_why_result *r,
 			const struct gs_why_request *q)
 {
-	const struct gs_why_request *typical = typical_of(r, q);
+	const struct gs_why_request *typical = q->flags & GS_WHY_UNFINISHED ? NULL
+									    : typical_of(r, q);
 	char a[24];
 
 	put_name(t, q->route);
@@ -330,7 +332,7 @@ static void put_request(struct text *t, const struct gs_why_result *r,
 	if (q->flags & GS_WHY_CUT)
 		gs_out_str(&t->line, "  (its beginning is not kept any more)");
 	put_line(t, BOLD);
-	if (typical && !(q->flags & GS_WHY_UNFINISHED)) {
+	if (typical) {
 		gs_out_printf(&t->line,
 			      "   share      time   typical  (of the route: %s, goroutine %" PRIu64
 			      ")",
@@ -355,30 +357,22 @@ static void requests(struct text *t, const struct gs_why_result *r, const char *
 	}
 }
 
+static void put_count(struct text *t, const struct gs_why_result *r, uint64_t n, const char *what)
+{
+	if (n == 0)
+		return;
+	gs_out_printf(&t->line, "%" PRIu64 " %s%s %s", n, r->functions ? "call" : "request",
+		      n == 1 ? "" : "s", what);
+	put_line(t, PLAIN);
+}
+
 static void rest(struct text *t, const struct gs_why_result *r)
 {
-	const char *what = r->functions ? "calls" : "requests";
-
 	if (r->begun_before || r->aborted || r->uncertain)
 		put_line(t, PLAIN);
-	if (r->aborted) {
-		gs_out_printf(&t->line,
-			      "%" PRIu64
-			      " %s were aborted (a panic, or the end of their goroutine)",
-			      r->aborted, what);
-		put_line(t, PLAIN);
-	}
-	if (r->uncertain) {
-		gs_out_printf(&t->line, "%" PRIu64 " %s are uncertain: events were lost meanwhile",
-			      r->uncertain, what);
-		put_line(t, PLAIN);
-	}
-	if (r->begun_before) {
-		gs_out_printf(&t->line,
-			      "%" PRIu64 " %s had begun before watching did and are not measured",
-			      r->begun_before, what);
-		put_line(t, PLAIN);
-	}
+	put_count(t, r, r->aborted, "aborted: a panic, or the end of the goroutine");
+	put_count(t, r, r->uncertain, "uncertain: events were lost meanwhile");
+	put_count(t, r, r->begun_before, "not measured: begun before watching did");
 }
 
 void gs_why_text(struct gs_out *o, const struct gs_why_result *r, const struct gs_why_print *p)
