@@ -255,6 +255,7 @@ struct gs_wire_config {
 	uint32_t tgid;
 	uint32_t want; /* GS_PROBE_WANT_* */
 	int32_t g_goid, g_m, g_waiting, g_gopc, g_startpc, g_parent_goid;
+	int32_t g_coroexit; /* 1.23 and later; 0: not known */
 	int32_t m_p, m_curg, p_id;
 	int32_t sudog_elem, sudog_c, sudog_waitlink;
 	int32_t hchan_lock;
@@ -274,7 +275,6 @@ struct gs_wire_config {
 	int32_t grpc_stream_inner, grpc_stream_method, grpc_status_proto, grpc_proto_code;
 	uint32_t grpc_status_arg; /* which argument of writeStatus is the *status.Status */
 	uint32_t sudog_has_sema;  /* 1.26 and later: g.waiting.elem is the semaphore word */
-	uint32_t pad;
 	/* Return addresses that tell who called runqput (runtime addresses, bias included). @ready: of
 	 * runtime.ready; 0: not known, then any caller but the other two makes a READY. Up to 1.24
 	 * globrunqget also calls runqput, to move what is runnable already. */

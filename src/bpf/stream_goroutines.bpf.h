@@ -154,8 +154,35 @@ int gs_gopark(struct gs_regs *ctx)
 	return 0;
 }
 
-/* Parks without gopark; @reason is not known here: the user half knows it by the probe. */
-GS_INLINE int gs_park_by_scheduler(struct gs_regs *ctx, bool known)
+GS_INLINE void gs_exit(struct gs_hit *h, uint64_t goid)
+{
+	struct gs_wire_go_exit *rec;
+
+	if (gs_thinned(h, goid))
+		return;
+	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
+	if (!rec)
+		return;
+	gs_usage_take(h, &rec->usage);
+	gs_submit_go(h, &rec->h, GS_WIRE_GO_EXIT, sizeof(*rec), goid, 0);
+}
+
+/* goexit0(gp) */
+SEC("kprobe")
+int gs_goexit(struct gs_regs *ctx)
+{
+	struct gs_hit h;
+
+	if (gs_begin_user(&h, ctx) < 0)
+		return 0;
+	gs_exit(&h, gs_goid_running(&h, GS_ARG0(ctx)));
+	gs_unbind(&h);
+	return 0;
+}
+
+/* preemptPark(gp); the wait reason's number is the site's arg */
+SEC("kprobe")
+int gs_preemptpark(struct gs_regs *ctx)
 {
 	struct gs_hit h;
 	uint64_t goid;
@@ -166,23 +193,33 @@ GS_INLINE int gs_park_by_scheduler(struct gs_regs *ctx, bool known)
 	if (!gs_thinned(&h, goid))
 		gs_park(&h, goid, 0, 0, h.arg, 0);
 	gs_unbind(&h);
-	if (h.t && !known)
-		h.t->in = 0;
 	return 0;
 }
 
-/* preemptPark(gp) */
-SEC("kprobe")
-int gs_preemptpark(struct gs_regs *ctx)
-{
-	return gs_park_by_scheduler(ctx, true);
-}
-
-/* coroswitch_m(gp): goes on with another goroutine without execute; that one is found at its next event. */
+/*
+ * coroswitch_m(gp): the thread goes on with another goroutine without execute; that one is found at its next event.
+ * Coroutines are not created by newproc and do not end in goexit0.
+ */
 SEC("kprobe")
 int gs_coroswitch(struct gs_regs *ctx)
 {
-	return gs_park_by_scheduler(ctx, false);
+	uint64_t g = GS_ARG0(ctx), goid;
+	uint8_t exits = 0;
+	struct gs_hit h;
+
+	if (gs_begin_user(&h, ctx) < 0)
+		return 0;
+	goid = gs_goid_running(&h, g);
+	if (gs_config.g_coroexit > 0)
+		gs_read(&h, &exits, sizeof(exits), g + gs_config.g_coroexit);
+	if (exits)
+		gs_exit(&h, goid);
+	else if (!gs_thinned(&h, goid))
+		gs_park(&h, goid, 0, 0, h.arg, 0);
+	gs_unbind(&h);
+	if (h.t)
+		h.t->in = 0; /* what it runs now is not known */
+	return 0;
 }
 
 /* (*semaRoot).queue(addr, s, lifo) */
@@ -373,30 +410,6 @@ int gs_exitsyscall(struct gs_regs *ctx)
 	goid = gs_goid_running(&h, GS_ARG0(ctx));
 	h.flags |= GS_WIRE_F_SYSCALL;
 	gs_yield(&h, goid);
-	gs_unbind(&h);
-	return 0;
-}
-
-/* goexit0(gp) */
-SEC("kprobe")
-int gs_goexit(struct gs_regs *ctx)
-{
-	struct gs_wire_go_exit *rec;
-	struct gs_hit h;
-	uint64_t goid;
-
-	if (gs_begin_user(&h, ctx) < 0)
-		return 0;
-	goid = gs_goid_running(&h, GS_ARG0(ctx));
-	if (gs_thinned(&h, goid)) {
-		gs_unbind(&h);
-		return 0;
-	}
-	rec = gs_reserve(&h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
-	if (rec) {
-		gs_usage_take(&h, &rec->usage);
-		gs_submit_go(&h, &rec->h, GS_WIRE_GO_EXIT, sizeof(*rec), goid, 0);
-	}
 	gs_unbind(&h);
 	return 0;
 }

@@ -279,7 +279,12 @@ GS_INLINE void gs_leave(uint32_t place, uint32_t in)
 SEC("tp_btf/sys_enter")
 int gs_sys_enter(uint64_t *ctx)
 {
-	gs_enter(GS_HIT_SYS_ENTER, GS_WIRE_IN_SYSCALL);
+	struct gs_wire_thread *t = gs_current_thread(GS_HIT_SYS_ENTER);
+
+	if (!t)
+		return 0;
+	gs_account_user(t, bpf_ktime_get_ns()); /* a fault that became a signal has no end */
+	t->in |= GS_WIRE_IN_SYSCALL;
 	return 0;
 }
 
