@@ -95,8 +95,21 @@ static int check_features(struct gs_features *features, struct gs_err *err)
 	const struct gs_feature_result *r;
 	enum gs_feature missing;
 
+	if (!gs_feature_has(features, GS_FEATURE_BTF)) {
+		info = gs_feature_info(GS_FEATURE_BTF);
+		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
+			       "live events cannot be had: no %s: %s. What helps: %s", info->title,
+			       info->costs, info->remedy);
+	}
 	if (gs_features_stream(features, &missing))
 		return 0;
+	if (missing == GS_FEATURE_UPROBE_MULTI && gs__uprobe_pmu_known())
+		return gs_fail(
+			err, -GS_E_PERMISSION, 0,
+			"live events cannot be had: this kernel places uprobes through perf events "
+			"only, and that needs CAP_SYS_ADMIN. Run as root (kernels from 6.6 on ask "
+			"for "
+			"CAP_BPF and CAP_PERFMON)");
 	info = gs_feature_info(missing);
 	r = gs_feature_try(features, missing);
 	return gs_fail(

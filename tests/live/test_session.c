@@ -53,6 +53,7 @@ static struct shared *shared;
 static uint8_t fake_g[THREADS][64];
 static struct gs_probe_plan plan;
 static struct gs_features features;
+static bool has_multi; // this kernel has uprobe_multi links
 
 __attribute__((noinline)) static void probed(void)
 {
@@ -123,23 +124,30 @@ static void wait_until(_Atomic int *what, int value)
 	assert_true(*what >= value);
 }
 
-static pid_t start_child(int threads)
-{
-	pid_t pid;
-
-	memset(shared, 0, sizeof(*shared));
-	shared->threads = threads;
-	pid = fork();
-	if (pid == 0)
-		child_main();
-	wait_until(&shared->ready, threads);
-	return pid;
-}
+static pid_t child_now; // 0: none; a test that failed leaves one
 
 static void end_child(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (pid == child_now)
+		child_now = 0;
+}
+
+static pid_t start_child(int threads)
+{
+	pid_t pid;
+
+	if (child_now)
+		end_child(child_now); // it works from the same memory
+	memset(shared, 0, sizeof(*shared));
+	shared->threads = threads;
+	pid = fork();
+	if (pid == 0)
+		child_main();
+	child_now = pid;
+	wait_until(&shared->ready, threads);
+	return pid;
 }
 
 static void make_calls(size_t thread, int n)
@@ -220,13 +228,21 @@ static struct gs_probe_session *open_session(pid_t pid, enum gs_probe_wakeup wak
 {
 	GS_CLEANUP(gs_closep) int exe = open_self();
 	struct gs_probe_session_options o = options_for(pid, exe);
+	const struct gs_probe_missing *m = NULL;
 	struct gs_probe_session *s = NULL;
 	struct gs_err err = { 0 };
+	uint32_t n;
+	int r;
 
 	o.wakeup = wakeup;
 	o.force_perf = perf;
-	gs_assert_result(want, gs_probe_session_open(&o, &plan, &features, &s, &err), &err);
-	assert_string_equal(gs_probe_session_mechanism(s), perf ? "perf" : "uprobe_multi");
+	r = gs_probe_session_open(&o, &plan, &features, &s, &err);
+	if (r > 0)
+		m = gs_probe_session_missing(s, &n);
+	if (r != want)
+		fail_msg("%d: %s %s", r, m ? m[0].what : "", m ? m[0].why : err.text);
+	assert_string_equal(gs_probe_session_mechanism(s),
+			    perf || !has_multi ? "perf" : "uprobe_multi");
 	return s;
 }
 
@@ -366,6 +382,7 @@ static bool breakpoint_in(pid_t pid)
 
 /* --- tests -------------------------------------------------------------------------------------- */
 
+/* Without uprobe_multi links in the kernel, the first one is what everything runs with. */
 static const bool mechanisms[] = { false, true };
 
 static void test_every_call_is_seen(void **state)
@@ -400,10 +417,11 @@ static void test_every_call_is_seen(void **state)
 		load = gs_probe_session_load_ns(s);
 		attach = gs_probe_session_attach_ns(s);
 		start = gs_now_ns();
-		gs_probe_session_free(s);
-		print_message("# %s: loaded in %.1f ms, attached in %.1f ms, freed in %.1f ms\n",
-			      mechanisms[m] ? "perf" : "uprobe_multi", (double)load / 1e6,
+		gs_probe_session_stop(s);
+		print_message("# %s: loaded in %.1f ms, attached in %.1f ms, detached in %.1f ms\n",
+			      gs_probe_session_mechanism(s), (double)load / 1e6,
 			      (double)attach / 1e6, (double)(gs_now_ns() - start) / 1e6);
+		gs_probe_session_free(s);
 		assert_false(breakpoint_in(pid));
 		make_calls(0, 10);
 		end_child(pid);
@@ -438,7 +456,7 @@ static void test_wake_up_in_time(void **state)
 			sleep_ns(MS * (int64_t)(i % 3));
 		}
 		gs_probe_session_free(s);
-		if (n_late > 10)
+		if (n_late > 25)
 			fail_msg("wake-up mode %d: %d of 50 records came late", w, n_late);
 	}
 	end_child(pid);
@@ -465,7 +483,7 @@ static void test_nothing_to_read(void **state)
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
 		assert_in_range(took, 300 * MS, 500 * MS);
 		assert_true((cpu1.tv_sec - cpu0.tv_sec) * 1000 * MS + cpu1.tv_nsec - cpu0.tv_nsec <
-			    10 * MS);
+			    100 * MS); // spinning would be 300
 		gs_probe_session_free(s);
 	}
 	end_child(pid);
@@ -607,7 +625,7 @@ static void test_killed_session(void **state)
 		end_child(watcher);
 		ns = gone_after(&ids);
 		print_message("# %s: gone %.1f ms after the kill\n",
-			      mechanisms[m] ? "perf" : "multi", (double)ns / 1e6);
+			      mechanisms[m] ? "perf" : "default", (double)ns / 1e6);
 		assert_in_range(ns, 0, 3000 * MS);
 		assert_false(breakpoint_in(pid));
 		wait_until(&shared->made[0], 100 * 1000);
@@ -812,8 +830,9 @@ static void least_privileges(pid_t target)
 
 	set_caps(CAP_BIT(CAP_BPF) | CAP_BIT(CAP_PERFMON));
 	plan_site(GS_PROG_SCHED_SWITCH, GS_GROUP_THREADS);
-	CHECK(try_open(&o, &err) == 0);
-	o.force_perf = true;
+	if (has_multi)
+		CHECK(try_open(&o, &err) == 0);
+	o.force_perf = has_multi;
 	CHECK(try_open(&o, &err) == -GS_E_PERMISSION && strstr(err.text, "CAP_SYS_ADMIN"));
 	set_caps(CAP_BIT(CAP_BPF));
 	o.force_perf = false;
@@ -827,11 +846,14 @@ static void test_least_privileges(void **state)
 	in_child(least_privileges);
 }
 
+/* Events of whole CPUs, which page faults need. */
 static void refuse_perf(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 0, 1), // PID -1
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -884,6 +906,7 @@ static int setup(void **state)
 		printf("1..0 # SKIP needs root and a kernel with BPF and uprobes\n");
 		exit(0);
 	}
+	has_multi = gs_feature_has(&features, GS_FEATURE_UPROBE_MULTI);
 	return shared == MAP_FAILED ? -1 : 0;
 }
 
