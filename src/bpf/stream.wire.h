@@ -255,7 +255,8 @@ struct gs_wire_config {
 	uint32_t tgid;
 	uint32_t want; /* GS_PROBE_WANT_* */
 	int32_t g_goid, g_m, g_waiting, g_gopc, g_startpc, g_parent_goid;
-	int32_t g_coroexit; /* 1.23 and later; 0: not known */
+	int32_t g_coroexit, g_coroarg; /* 1.22 and later; 0: not known */
+	uint32_t pad;
 	int32_t m_p, m_curg, p_id;
 	int32_t sudog_elem, sudog_c, sudog_waitlink;
 	int32_t hchan_lock;
@@ -327,6 +328,15 @@ struct gs_wire_control {
 	uint32_t reader_sleeping[GS_WIRE_RINGS];
 };
 
+/* The hash of thin_mask, for readers that must know who is left out. */
+static inline __attribute__((always_inline)) uint32_t gs_wire_thin_hash(uint64_t goid)
+{
+	goid ^= goid >> 33;
+	goid *= 0xff51afd7ed558ccdULL;
+	goid ^= goid >> 33;
+	return (uint32_t)goid;
+}
+
 /* gs_wire_thread.in: where the thread is; what costs more to know stands first. */
 enum {
 	GS_WIRE_IN_RECLAIM = 1,
@@ -371,6 +381,6 @@ GS_WIRE_SIZE(gs_wire_stack, 568);
 GS_WIRE_SIZE(gs_wire_counters, 80);
 GS_WIRE_SIZE(gs_wire_control, 40);
 GS_WIRE_SIZE(gs_wire_thread, 312);
-GS_WIRE_SIZE(gs_wire_config, 312);
+GS_WIRE_SIZE(gs_wire_config, 320);
 
 #endif

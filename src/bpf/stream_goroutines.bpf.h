@@ -196,32 +196,6 @@ int gs_preemptpark(struct gs_regs *ctx)
 	return 0;
 }
 
-/*
- * coroswitch_m(gp): the thread goes on with another goroutine without execute; that one is found at its next event.
- * Coroutines are not created by newproc and do not end in goexit0.
- */
-SEC("kprobe")
-int gs_coroswitch(struct gs_regs *ctx)
-{
-	uint64_t g = GS_ARG0(ctx), goid;
-	uint8_t exits = 0;
-	struct gs_hit h;
-
-	if (gs_begin_user(&h, ctx) < 0)
-		return 0;
-	goid = gs_goid_running(&h, g);
-	if (gs_config.g_coroexit > 0)
-		gs_read(&h, &exits, sizeof(exits), g + gs_config.g_coroexit);
-	if (exits)
-		gs_exit(&h, goid);
-	else if (!gs_thinned(&h, goid))
-		gs_park(&h, goid, 0, 0, h.arg, 0);
-	gs_unbind(&h);
-	if (h.t)
-		h.t->in = 0; /* what it runs now is not known */
-	return 0;
-}
-
 /* (*semaRoot).queue(addr, s, lifo) */
 SEC("kprobe")
 int gs_sema_queue(struct gs_regs *ctx)
@@ -268,20 +242,26 @@ GS_INLINE int gs_create(struct gs_hit *h, struct gs_regs *ctx, uint64_t g, uint6
 	return 0;
 }
 
-GS_INLINE int gs_ready(struct gs_hit *h, struct gs_regs *ctx, uint64_t g, uint64_t waker)
+GS_INLINE void gs_ready(struct gs_hit *h, uint64_t goid, uint64_t waker, uint64_t stack)
+{
+	struct gs_wire_go_ready *rec;
+
+	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
+	if (!rec)
+		return;
+	rec->waker = waker;
+	gs_submit_go(h, &rec->h, GS_WIRE_GO_READY, sizeof(*rec), goid, stack);
+}
+
+GS_INLINE int gs_ready_by(struct gs_hit *h, struct gs_regs *ctx, uint64_t g, uint64_t waker)
 {
 	uint64_t goid = gs_goid_of(h, g), stack = 0;
-	struct gs_wire_go_ready *rec;
 
 	if (gs_thinned(h, goid))
 		return 0;
 	if (waker && (gs_config.want & GS_WANT_STACKS))
 		stack = gs_stack_at_begin(ctx);
-	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
-	if (!rec)
-		return 0;
-	rec->waker = waker;
-	gs_submit_go(h, &rec->h, GS_WIRE_GO_READY, sizeof(*rec), goid, stack);
+	gs_ready(h, goid, waker, stack);
 	return 0;
 }
 
@@ -305,25 +285,19 @@ int gs_runqput(struct gs_regs *ctx)
 		return gs_create(&h, ctx, g, gs_goid_behind(&h, GS_G(ctx)));
 	if (gs_config.ready_hi && (caller < gs_config.ready_lo || caller >= gs_config.ready_hi))
 		return 0;
-	return gs_ready(&h, ctx, g, gs_goid_behind(&h, GS_G(ctx)));
+	return gs_ready_by(&h, ctx, g, gs_goid_behind(&h, GS_G(ctx)));
 }
 
 GS_INLINE void gs_ready_polled(struct gs_hit *h, uint64_t g)
 {
-	struct gs_wire_go_ready *rec;
 	uint64_t goid;
 
 	if (g <= 2) /* pdNil, pdReady, pdWait: nobody waits */
 		return;
 	goid = gs_goid_of(h, g);
-	if (gs_thinned(h, goid))
-		return;
-	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
-	if (!rec)
-		return;
-	rec->waker = 0;
 	h->flags |= GS_WIRE_F_NETPOLL;
-	gs_submit_go(h, &rec->h, GS_WIRE_GO_READY, sizeof(*rec), goid, 0);
+	if (!gs_thinned(h, goid))
+		gs_ready(h, goid, 0, 0);
 }
 
 /* netpollready(toRun, pd, mode): mode 'r', 'w' or their sum */
@@ -358,26 +332,32 @@ GS_INLINE int32_t gs_p_number(struct gs_hit *h, uint64_t g0)
 	return id;
 }
 
+/* The thread runs goroutine @g from here on. */
+GS_INLINE void gs_run(struct gs_hit *h, uint64_t g, uint64_t g0)
+{
+	uint64_t goid = gs_goid_of(h, g);
+	struct gs_wire_go_run *rec;
+
+	gs_bind(h, g, goid);
+	if (gs_thinned(h, goid))
+		return;
+	rec = gs_reserve(h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
+	if (!rec)
+		return;
+	rec->p = gs_p_number(h, g0);
+	rec->pad = 0;
+	gs_submit_go(h, &rec->h, GS_WIRE_GO_RUN, sizeof(*rec), goid, 0);
+}
+
 /* execute(gp, inheritTime), on the system stack */
 SEC("kprobe")
 int gs_execute(struct gs_regs *ctx)
 {
-	uint64_t g = GS_ARG0(ctx), goid;
-	struct gs_wire_go_run *rec;
 	struct gs_hit h;
 
 	if (gs_begin_user(&h, ctx) < 0)
 		return 0;
-	goid = gs_goid_of(&h, g);
-	gs_bind(&h, g, goid);
-	if (gs_thinned(&h, goid))
-		return 0;
-	rec = gs_reserve(&h, &ring_go, GS_WIRE_RING_GO, sizeof(*rec));
-	if (!rec)
-		return 0;
-	rec->p = gs_p_number(&h, GS_G(ctx));
-	rec->pad = 0;
-	gs_submit_go(&h, &rec->h, GS_WIRE_GO_RUN, sizeof(*rec), goid, 0);
+	gs_run(&h, GS_ARG0(ctx), GS_G(ctx));
 	return 0;
 }
 
@@ -411,6 +391,51 @@ int gs_exitsyscall(struct gs_regs *ctx)
 	h.flags |= GS_WIRE_F_SYSCALL;
 	gs_yield(&h, goid);
 	gs_unbind(&h);
+	return 0;
+}
+
+/* Goroutine that coroswitch_m is about to go on with (coro.gp, its first field); 0: not known. */
+GS_INLINE uint64_t gs_coro_next(struct gs_hit *h, uint64_t g)
+{
+	uint64_t coro;
+
+	if (gs_config.g_coroarg <= 0)
+		return 0;
+	coro = gs_word(h, g + gs_config.g_coroarg);
+	return coro ? gs_word(h, coro) : 0;
+}
+
+/*
+ * coroswitch_m(gp): the thread goes on with another goroutine without execute. Coroutines are not created by newproc
+ * and do not end in goexit0.
+ */
+SEC("kprobe")
+int gs_coroswitch(struct gs_regs *ctx)
+{
+	uint64_t g = GS_ARG0(ctx), goid, next, next_goid;
+	uint8_t exits = 0;
+	struct gs_hit h;
+
+	if (gs_begin_user(&h, ctx) < 0)
+		return 0;
+	goid = gs_goid_running(&h, g);
+	next = gs_coro_next(&h, g);
+	if (gs_config.g_coroexit > 0)
+		gs_read(&h, &exits, sizeof(exits), g + gs_config.g_coroexit);
+	if (exits)
+		gs_exit(&h, goid);
+	else if (!gs_thinned(&h, goid))
+		gs_park(&h, goid, 0, 0, h.arg, 0);
+	gs_unbind(&h);
+	h.flags = 0;
+	if (next) {
+		next_goid = gs_goid_of(&h, next);
+		if (!gs_thinned(&h, next_goid))
+			gs_ready(&h, next_goid, goid, 0);
+		gs_run(&h, next, GS_G(ctx));
+	} else if (h.t) {
+		h.t->in = 0; /* found at its next event */
+	}
 	return 0;
 }
 
