@@ -48,7 +48,9 @@ struct work {
 	uint64_t goid;
 	int64_t a, b;
 	uint32_t parent, depth;
-	uint64_t lock; /* semaphore word it held, 0: none */
+	bool held;           /* only what it did while it held … */
+	gs_addr lock;        /* … this, 0 if not known … */
+	uint64_t lock_where; /* … which a function with this hash waited for */
 	uint32_t release_stack;
 };
 
@@ -221,7 +223,9 @@ static void ask_taker(struct gs_blame *b, const struct gs_interval *v,
 			      .b = end,
 			      .parent = node,
 			      .depth = depth + 1,
-			      .lock = v->wait_for.object });
+			      .held = true,
+			      .lock = b->tree.node[node].object,
+			      .lock_where = b->tree.node[node].where_hash });
 }
 
 /* Cut [@a, @end) of wait @v at the releases of its lock. */
@@ -251,7 +255,9 @@ static void ask_holders(struct gs_blame *b, const struct gs_interval *v, int64_t
 					      .b = piece_b,
 					      .parent = node,
 					      .depth = depth + 1,
-					      .lock = v->wait_for.object,
+					      .held = true,
+					      .lock = b->tree.node[node].object,
+					      .lock_where = b->tree.node[node].where_hash,
 					      .release_stack = p->wait_for.waker_stack });
 		}
 		to = from;
@@ -301,7 +307,7 @@ static void take_wait(struct gs_blame *b, const struct work *w, const struct gs_
 	node = put(b, w->parent, &s);
 	if (!node || !is_ended_by_a_goroutine(v->wait) || part->class == GS_WHY_STW)
 		return;
-	if (is_lock(part->class) && v->wait_for.object)
+	if (is_lock(part->class))
 		ask_holders(b, v, a, end, node, w->depth);
 	else
 		ask_waker(b, v, a, end, node, w->depth);
@@ -464,12 +470,27 @@ static void pass_on(struct gs_blame *b, const struct work *w, const struct gs_in
 	ask(b, other);
 }
 
+/* Whether @v is a wait for the lock that @w is about. Of goroutines that waited already when watching began the address is
+ * not known; then the function that waits has to do. */
+static bool is_for_same_lock(struct gs_blame *b, const struct work *w, const struct gs_interval *v)
+{
+	const struct gs_stack_facts f = *gs_stack_facts(b->book, v->stack);
+	struct gs_why_part parts[GS_WHY_PARTS];
+
+	if (gs_why_classify(&b->classifier, v, v->start_ns, v->end_ns, parts) != 1 ||
+	    !is_lock(parts[0].class))
+		return false;
+	if (w->lock && v->wait_for.object)
+		return gs_why_object(parts[0].class, v->wait, &f, v->wait_for.object) == w->lock;
+	return f.where_hash && f.where_hash == w->lock_where;
+}
+
 /* False if from here back the goroutine did not hold what @w is about. */
 static bool held(struct gs_blame *b, const struct work *w, const struct gs_interval *v, int64_t end)
 {
-	if (!w->lock || (v->kind != GS_IVL_WAIT && v->kind != GS_IVL_OFF))
+	if (!w->held || (v->kind != GS_IVL_WAIT && v->kind != GS_IVL_OFF))
 		return true;
-	if (v->kind == GS_IVL_WAIT && v->wait_for.object == w->lock) {
+	if (v->kind == GS_IVL_WAIT && is_for_same_lock(b, w, v)) {
 		pass_on(b, w, v, end);
 		return false;
 	}
@@ -538,7 +559,7 @@ static void look(struct gs_blame *b, const struct work *w)
 			creator.goid = life->parent;
 			creator.b = done;
 			creator.depth++;
-			creator.lock = 0;
+			creator.held = false;
 			ask(b, creator);
 		}
 	}

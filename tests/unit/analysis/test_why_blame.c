@@ -183,6 +183,57 @@ static void goes_on_with_the_creator(void **state)
 	why_end(&run);
 }
 
+/* They waited already when watching began, so the address is not known; there are more of them than a tree is deep. */
+static void a_queue_older_than_watching(void **state)
+{
+	static char script[65536];
+	char *p = script;
+	struct why_run run;
+
+	for (int g = 3; g < 40; g++)
+		p += sprintf(p, "0 state %d state=waiting reason=sync.Mutex.Lock stack=" LOCK "\n",
+			     g);
+	p += sprintf(p,
+		     "0 run 1 tid=1\n0 run 2 tid=2\n0 begin 1 tid=1 call=http1 method=GET path=/\n"
+		     "0 park 1 tid=1 reason=sync.Mutex.Lock object=0x1004 stack=" LOCK "\n");
+	for (int g = 2; g < 40; g++) {
+		hold(p, g, (g - 2) * 10, (g - 1) * 10, g == 39 ? 1 : g + 1);
+		p += strlen(p);
+	}
+	sprintf(p, "380ms end 1 tid=1 call=http1 status=200\n");
+	run = why_run(script, NULL);
+	why_tree_is(&run.r->slowest[0],
+		    "mutex@app.(*Ledger).Append 380(file_io@app.(*Ledger).flush 304 "
+		    "cpu_user@app.(*Ledger).Append 76)");
+	assert_true(run.r->slowest[0].blame[0].more_holders);
+	why_end(&run);
+}
+
+/* A writer that waits for readers holds the inner mutex: for who waits for that it is one lock. */
+static void a_writer_that_waits_for_a_reader(void **state)
+{
+	struct why_run run =
+		why_run("0 run 1 tid=1\n0 run 2 tid=2\n0 run 3 tid=3\n"
+			"0 begin 1 tid=1 call=http1 method=GET path=/\n"
+			"0 park 2 tid=2 reason=sync.RWMutex.Lock object=0x1008 "
+			"stack=sync.(*RWMutex).Lock<app.write<app.w\n"
+			"1ms park 1 tid=1 reason=sync.Mutex.Lock object=0x1004 "
+			"stack=sync.(*Mutex).Lock<sync.(*RWMutex).Lock<app.write<app.serve\n"
+			"1ms park 3 tid=3 reason=sleep stack=time.Sleep<app.read<app.r\n51ms ready "
+			"3\n51ms run 3 tid=3\n"
+			"51ms ready 2 waker=3 stack=sync.(*RWMutex).RUnlock<app.read<app.r\n51ms "
+			"run 2 tid=2\n"
+			"61ms ready 1 waker=2 stack=sync.(*RWMutex).Unlock<app.write<app.w\n61ms "
+			"run 1 tid=1\n"
+			"61ms end 1 tid=1 call=http1 status=200\n",
+			NULL);
+
+	why_tree_is(&run.r->slowest[0],
+		    "rwmutex@app.write 60(sleep@app.read 50 cpu_user@app.write 10) cpu_user 1");
+	assert_int_equal(run.r->slowest[0].blame[0].what.object, 0x1000);
+	why_end(&run);
+}
+
 static void samples_tell_where_the_cpu_went(void **state)
 {
 	struct why_run run = why_run("0 run 1 tid=1\n0 begin 1 tid=1 call=http1 method=GET path=/\n"
@@ -267,6 +318,8 @@ int main(void)
 		cmocka_unit_test(a_chain_of_locks_and_a_peer),
 		cmocka_unit_test(work_in_children),
 		cmocka_unit_test(goes_on_with_the_creator),
+		cmocka_unit_test(a_queue_older_than_watching),
+		cmocka_unit_test(a_writer_that_waits_for_a_reader),
 		cmocka_unit_test(samples_tell_where_the_cpu_went),
 		cmocka_unit_test(the_run_queue_and_who_was_on),
 		cmocka_unit_test(a_lock_without_a_name),
