@@ -42,6 +42,7 @@ struct script {
 	struct gs_process process;
 	struct gs_stream_stats stats;
 	bool stopped;
+	gs_addr pc;       /* of the frame made last */
 	const char *line; /* being read, for messages */
 };
 
@@ -197,8 +198,6 @@ static void parse_frame(struct script *s, const char *text, size_t len, struct g
 	} marks[] = { { "k:", GS_FRAME_KERNEL },
 		      { "c:", GS_FRAME_FOREIGN },
 		      { "h:", GS_FRAME_HIDDEN } };
-	static gs_addr pc = 0x1000;
-
 	*ret = (struct gs_frame){ .file = "" };
 	for (size_t i = 0; i < GS_ARRAY_SIZE(marks); i++) {
 		if (len > 2 && memcmp(text, marks[i].prefix, 2) == 0) {
@@ -221,7 +220,7 @@ static void parse_frame(struct script *s, const char *text, size_t len, struct g
 		ret->file = file;
 		ret->line = (uint32_t)strtoul(colon + 1, NULL, 10);
 	}
-	ret->entry = pc += 0x100;
+	ret->entry = s->pc += 0x100;
 	ret->pc = ret->entry + 0x10;
 }
 
