@@ -4,14 +4,17 @@
  * (src/probe/costs.c). They do what those of stream.bpf.c do around every record: count the hit, look the thread up, read
  * the clock, reserve and submit; and with a stack: take it, hash it, find it known.
  */
-#include <linux/bpf.h>
+#include "kernel.h"
 
 #include <bpf/bpf_helpers.h>
 
-typedef __u32 uint32_t;
-typedef __u64 uint64_t;
-
 #include "cost.wire.h"
+
+#if defined(__TARGET_ARCH_x86)
+#define FRAME_POINTER(r) ((r)->bp)
+#else
+#define FRAME_POINTER(r) ((r)->regs[29])
+#endif
 
 struct gs_cost_control gs_cost_control;
 
@@ -41,27 +44,35 @@ struct {
 	__type(value, struct gs_cost_scratch);
 } cost_scratch SEC(".maps");
 
-static __attribute__((always_inline)) uint64_t take_stack(void *ctx, struct gs_cost_scratch *s)
+/* As stream_stack.bpf.h does it: two pieces of a kilobyte, which is what 16 frames of Go take, a walk along
+ * the frame pointers, a look for the hash. */
+static __attribute__((always_inline)) uint64_t take_stack(struct gs_regs *regs,
+							  struct gs_cost_scratch *s)
 {
-	uint64_t hash = 0, one = 1;
-	long size = bpf_get_stack(ctx, s->pc, sizeof(s->pc), BPF_F_USER_STACK);
+	uint64_t base = FRAME_POINTER(regs), fp = base, hash = 0, one = 1, at;
 
-	if (size <= 0)
+	s->frames = 0;
+	bpf_probe_read_user(s->piece, GS_COST_PIECE, (const void *)base);
+	if (bpf_probe_read_user(s->piece, GS_COST_PIECE, (const void *)base) < 0)
 		return 0;
-	for (uint32_t i = 0; i < GS_COST_STACK_MAX; i++) {
-		if (i * 8 >= size)
+	for (uint32_t i = 0; i < GS_COST_FRAMES; i++) {
+		at = fp - base;
+		if (at > GS_COST_PIECE - 16)
 			break;
-		hash = (hash ^ s->pc[i]) * 0xff51afd7ed558ccdULL;
-		hash ^= hash >> 33;
+		at = at / 8 & (GS_COST_PIECE / 8 - 1);
+		s->pc[i] = s->piece[at + 1];
+		hash = (hash ^ s->pc[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+		fp = s->piece[at];
+		s->frames++;
 	}
 	if (!bpf_map_lookup_elem(&cost_stacks, &hash))
 		bpf_map_update_elem(&cost_stacks, &hash, &one, BPF_ANY);
-	s->frames = (uint64_t)size / 8;
 	return hash;
 }
 
 SEC("kprobe")
-int gs_cost_uprobe(void *ctx)
+int gs_cost_uprobe(struct gs_regs *ctx)
 {
 	uint32_t mode = gs_cost_control.mode, zero = 0, tid;
 	struct gs_cost_scratch *s;

@@ -9,7 +9,8 @@
 #endif
 
 #define GS_COST_RING_BYTES (1 << 18)
-#define GS_COST_STACK_MAX 64
+#define GS_COST_FRAMES 16
+#define GS_COST_PIECE 1024 /* bytes */
 #define GS_COST_RECORD_WORDS 8
 
 /* What gs_cost_uprobe does at a hit. */
@@ -30,12 +31,14 @@ struct gs_cost_record {
 
 /* Per CPU. */
 struct gs_cost_scratch {
-	uint64_t hits, lost, frames;
-	uint64_t pc[GS_COST_STACK_MAX];
+	uint64_t hits, lost;
+	uint64_t frames; /* of the last stack */
+	uint64_t pc[GS_COST_FRAMES];
+	uint64_t piece[GS_COST_PIECE / 8 + 1]; /* one word more for the verifier */
 };
 
 _Static_assert(sizeof(struct gs_cost_control) == 8, "gs_cost_control");
 _Static_assert(sizeof(struct gs_cost_record) == 64, "gs_cost_record");
-_Static_assert(sizeof(struct gs_cost_scratch) == 536, "gs_cost_scratch");
+_Static_assert(sizeof(struct gs_cost_scratch) == 1184, "gs_cost_scratch");
 
 #endif

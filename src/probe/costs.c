@@ -35,7 +35,7 @@
 #define CALLS 32 /* per round */
 #define STEPPED_CALLS 8
 #define SYSCALLS 256
-#define STACK_DEPTH 14 /* with the loop and the site: 16 frames */
+#define STACK_DEPTH 20 /* more than the frames that are taken: GS_COST_FRAMES */
 #define TIME_LIMIT_NS 14000000
 
 /*
@@ -298,7 +298,8 @@ static double time_syscalls(void)
 	return (double)(gs_now_ns() - begin) / SYSCALLS;
 }
 
-static uint64_t hits_so_far(struct bench *b)
+/* Over all CPUs; @ret_frames: of a stack. */
+static uint64_t hits_so_far(struct bench *b, uint64_t *ret_frames)
 {
 	int cpus = libbpf_num_possible_cpus(), map = bpf_map__fd(b->bpf->maps.cost_scratch);
 	GS_CLEANUP(gs_freep)
@@ -309,14 +310,18 @@ static uint64_t hits_so_far(struct bench *b)
 	_Static_assert(sizeof(*s) % 8 == 0, "values of per-CPU maps stand 8 bytes aligned");
 	if (!s || bpf_map_lookup_elem(map, &zero, s) < 0)
 		return 0;
-	for (int i = 0; i < cpus; i++)
+	for (int i = 0; i < cpus; i++) {
 		n += s[i].hits;
+		if (s[i].frames > *ret_frames)
+			*ret_frames = s[i].frames;
+	}
 	return n;
 }
 
 static void measure_uprobes(struct bench *b, struct gs_probe_costs *c)
 {
 	double trap[ROUNDS], record[ROUNDS], stack[ROUNDS], stepped[ROUNDS], t;
+	uint64_t frames = 0;
 	size_t n = 0;
 
 	(void)time_calls(b, gs_cost_site_emulated, GS_COST_STACK); // the first hit finds cold code
@@ -328,7 +333,8 @@ static void measure_uprobes(struct bench *b, struct gs_probe_costs *c)
 		stepped[n] = time_calls(b, gs_cost_site_stepped, GS_COST_RECORD);
 		n++;
 	}
-	if (hits_so_far(b) != CALLS * (3 * n + 1) + STEPPED_CALLS * (n + 1))
+	if (hits_so_far(b, &frames) != CALLS * (3 * n + 1) + STEPPED_CALLS * (n + 1) ||
+	    frames != GS_COST_FRAMES)
 		return; // not attached to what was called
 	t = median(trap, n);
 	c->emulated_ns = median(record, n);
