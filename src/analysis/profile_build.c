@@ -24,6 +24,7 @@
 #include "analysis/why_classes.h"
 #include "base/arena.h"
 #include "base/hash.h"
+#include "bpf/stream.wire.h"
 
 #define MIN_SLOTS 1024u
 #define MAX_GOROUTINES 262144u
@@ -416,10 +417,12 @@ static int by_goid(const void *a, const void *b)
 	return (x->goid > y->goid) - (x->goid < y->goid);
 }
 
-/* In the order of goids: that of the slots is another in each run of gosonde. */
+/* In the order of goids: that of the slots is another in each run of gosonde. Of goroutines that the budget
+ * stopped following nobody knows whether they still wait. */
 static int close_all(struct gs_profile_build *b, int64_t end_ns, struct gs_err *err)
 {
-	uint32_t n = 0;
+	uint32_t log2 = b->source->stats(b->source)->thinned_log2;
+	uint32_t mask = log2 < 32 ? (UINT32_C(1) << log2) - 1 : UINT32_MAX, n = 0;
 	int r = 0;
 
 	for (uint32_t i = 0; i < b->n_slots; i++)
@@ -427,9 +430,12 @@ static int close_all(struct gs_profile_build *b, int64_t end_ns, struct gs_err *
 			b->slots[n++] = b->slots[i];
 	if (n)
 		qsort(b->slots, n, sizeof(*b->slots), by_goid);
-	for (uint32_t i = 0; r == 0 && i < n; i++)
-		if (end_ns > b->slots[i].since_ns)
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		if (gs_wire_thin_hash(b->slots[i].goid) & mask)
+			b->missing.not_followed++;
+		else if (end_ns > b->slots[i].since_ns)
 			r = close_wait(b, &b->slots[i], end_ns, err);
+	}
 	memset(b->slots, 0, b->n_slots * sizeof(*b->slots));
 	b->n = 0;
 	return r;

@@ -29,7 +29,8 @@ struct gs_profile_options {
 struct gs_profile_missing {
 	uint64_t lost;         /* records of the stream, as its events say */
 	uint64_t doubtful;     /* waits whose end was not seen: not counted */
-	uint64_t not_followed; /* waits of goroutines beyond the limit: not counted */
+	uint64_t not_followed; /* waits of goroutines beyond the limit, or that the budget
+				  stopped following: not counted */
 	uint64_t no_stack;     /* counted without a stack that should be there */
 };
 

@@ -143,20 +143,12 @@ GS_INLINE uint64_t gs_return_address(struct gs_hit *h, struct gs_regs *regs)
 #endif
 }
 
-GS_INLINE uint64_t gs_mix(uint64_t v)
-{
-	v ^= v >> 33;
-	v *= 0xff51afd7ed558ccdULL;
-	v ^= v >> 33;
-	return v;
-}
-
 /* Is this goroutine left out by the budget? Counted when so. */
 GS_INLINE bool gs_thinned(struct gs_hit *h, uint64_t goid)
 {
 	uint32_t mask = gs_control.thin_mask;
 
-	if (!mask || !((uint32_t)gs_mix(goid) & mask))
+	if (!mask || !(gs_wire_thin_hash(goid) & mask))
 		return false;
 	h->c->thinned++;
 	return true;

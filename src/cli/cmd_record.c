@@ -186,7 +186,8 @@ static void add_missing(struct record *rec, const struct gs_stream_stats *s)
 	gs_incomplete_add(&rec->missing, "waits_doubtful", m->doubtful,
 			  "the end of a wait was not seen; they are not counted");
 	gs_incomplete_add(&rec->missing, "waits_not_followed", m->not_followed,
-			  "too many goroutines waited at the same time");
+			  "too many goroutines waited at the same time, or the budget "
+			  "stopped following them; they are not counted");
 	gs_incomplete_add(&rec->missing, "goroutines_not_told_apart", t->no_goroutine,
 			  "too many different stacks; counted without goroutine and labels");
 	gs_incomplete_add(&rec->missing, "stacks_not_told_apart", t->no_stack,

@@ -107,6 +107,7 @@ var (
 //go:noinline
 func lockMutex() { mu.Lock() }
 
+// With two that use it one waits at most: of more, the mutex profile takes an average.
 func useMutex() {
 	for !stopped() {
 		lockMutex()
@@ -122,14 +123,18 @@ func readLock() { rw.RLock() }
 func useReadLock() {
 	for !stopped() {
 		readLock()
-		rw.RUnlock()
 		time.Sleep(2 * time.Millisecond)
+		rw.RUnlock()
+		time.Sleep(time.Millisecond)
 	}
 }
 
+//go:noinline
+func writeLock() { rw.Lock() }
+
 func useWriteLock() {
 	for !stopped() {
-		rw.Lock()
+		writeLock()
 		time.Sleep(4 * time.Millisecond)
 		rw.Unlock()
 		time.Sleep(3 * time.Millisecond)
@@ -212,7 +217,7 @@ func wait(length time.Duration) {
 	atomic.StoreInt32(&stop, 0)
 	items = make(chan int)
 	var all sync.WaitGroup
-	for _, f := range []func(){useMutex, useMutex, useMutex, useReadLock, useReadLock, useWriteLock,
+	for _, f := range []func(){useMutex, useMutex, useReadLock, useReadLock, useWriteLock,
 		consume, produce, useSelect, useGroup, useCond, signalCond} {
 		all.Add(1)
 		go func(f func()) {

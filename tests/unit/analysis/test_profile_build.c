@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "analysis/profile_build.h"
+#include "bpf/stream.wire.h"
 #include "event_script.h"
 
 #define MS INT64_C(1000000)
@@ -343,6 +344,27 @@ static void many(void **state)
 	free(e);
 }
 
+/* The budget follows fewer and fewer goroutines: those it left may have run long ago. */
+static void thinned(void **state)
+{
+	struct gs_event_source *s;
+	char text[64 * 48], *p = text;
+	uint64_t followed = 0;
+	struct run r;
+
+	for (int i = 1; i <= 64; i++) {
+		p += sprintf(p, "%dms park %d reason=sleep stack=main.f\n", i, i);
+		followed += (gs_wire_thin_hash((uint64_t)i) & 3) == 0;
+	}
+	assert_in_range(followed, 5, 40);
+	s = event_script(text);
+	event_script_stats(s)->thinned_log2 = 2;
+	r = run_all(s, (struct gs_profile_options){ .kind = GS_PROFILE_OFF_CPU }, 100 * MS);
+	assert_int_equal(gs_profile_totals(r.profile)->count, followed);
+	assert_int_equal(gs_profile_build_missing(r.build)->not_followed, 64 - followed);
+	done(&r);
+}
+
 static void nothing(void **state)
 {
 	struct run r = run("", GS_PROFILE_WALL);
@@ -367,6 +389,7 @@ int main(void)
 		cmocka_unit_test(by_goroutine_and_labels),
 		cmocka_unit_test(contradictions),
 		cmocka_unit_test(many),
+		cmocka_unit_test(thinned),
 		cmocka_unit_test(nothing),
 	};
 
