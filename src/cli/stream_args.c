@@ -86,6 +86,28 @@ static int print_plan(const struct gs_common *c, const struct gs_stream_session 
 	return r < 0 ? r : 1;
 }
 
+/* With probes; where the user or the kernel has none, without, and says so. */
+static int open_live(const struct gs_common *c, const struct gs_stream_args *a,
+		     const struct gs_stream_options *o, struct gs_stream_session *s,
+		     struct gs_err *err)
+{
+	bool can_look = o->wish.want & GS_PROBE_WANT_GOROUTINES;
+	int r;
+
+	if (a->no_probes && !can_look)
+		return gs_fail(err, -EINVAL, 0,
+			       "--no-probes: on-CPU profiles cannot be had by looking");
+	if (a->no_probes)
+		return gs_stream_sampled_open(s->target, s->rt, o, &s->source, err);
+	r = gs_stream_live_open(s->target, s->rt, o, &s->source, err);
+	if ((r != -GS_E_PERMISSION && r != -GS_E_UNSUPPORTED) || !can_look)
+		return r;
+	gs_note(c, "no probes: %s", err->text);
+	gs_note(c, "going on without: goroutines are looked at fifty times a second, times are "
+		   "estimates, and who woke whom stays unknown");
+	return gs_stream_sampled_open(s->target, s->rt, o, &s->source, err);
+}
+
 static int open_process(const struct gs_common *c, const struct gs_stream_args *a,
 			const struct gs_stream_options *o, struct gs_stream_session *s,
 			struct gs_err *err)
@@ -103,7 +125,7 @@ static int open_process(const struct gs_common *c, const struct gs_stream_args *
 		return r;
 	if (a->dry_run)
 		return print_plan(c, s, o, err);
-	return gs_stream_live_open(s->target, s->rt, o, &s->source, err);
+	return open_live(c, a, o, s, err);
 }
 
 static int add_tee(const struct gs_stream_args *a, struct gs_stream_session *s, struct gs_err *err)

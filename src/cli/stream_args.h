@@ -13,6 +13,7 @@ struct gs_stream_args {
 	const char *max_overhead; /* "5%", "0.02"; "0": no limit */
 	bool dry_run;
 	bool probe_costs; /* report each probe at the end */
+	bool no_probes;   /* only look, fifty times a second */
 	const char *raw;  /* --raw FILE: also keep the recording */
 	struct gs_strings functions;
 };
@@ -34,6 +35,10 @@ struct gs_stream_args {
 		  .type = GS_OPT_FLAG,                                                             \
 		  .dest = offsetof(args_type, member.probe_costs),                                 \
 		  .help = "Print at the end how often each probe was hit and what that cost" },    \
+		{ .name = "no-probes",                                                             \
+		  .type = GS_OPT_FLAG,                                                             \
+		  .dest = offsetof(args_type, member.no_probes),                                   \
+		  .help = "Estimate from looks at all goroutines, fifty a second; needs no BPF" }, \
 	{                                                                                          \
 		.name = "raw", .type = GS_OPT_STRING, .arg = "FILE",                               \
 		.dest = offsetof(args_type, member.raw),                                           \

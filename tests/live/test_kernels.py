@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""The stream lens on other kernels, with and without the capabilities it likes: Debian kernels under QEMU.
+
+    test_kernels.py SERIES...    such as 6.1 (no uprobe_multi) and 6.12
+
+In each: gosonde watches the shop with a planted trouble; as root; with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE only; and
+as a user without any capability. What cannot work has to say so in clear words and still give what can be had.
+"""
+import json
+import sys
+
+import vm
+from harness import tap, target_path
+
+SCRIPT = r'''
+/bin/shop -addr 127.0.0.1:0 -load 20 -trouble ledger >/tmp/shop.log 2>&1 </dev/null &
+shop=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do grep -q listening /tmp/shop.log && break; sleep 1; done
+sleep 3
+run() { # NAME COMMAND...
+	name=$1; shift
+	"$@" >/out/$name.out 2>/out/$name.err
+	echo $? >/out/$name.code
+}
+caps() { # CAPABILITIES COMMAND...
+	list=$1; shift
+	setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set "-all,$list" --inh-caps "-all,$list" --ambient-caps "-all,$list" "$@"
+}
+run root gosonde why $shop -d 8s --max-overhead 0 --format json
+run dry gosonde why $shop --dry-run
+run caps caps +bpf,+perfmon,+sys_ptrace,+dac_read_search gosonde why $shop -d 8s --max-overhead 0 --format json
+run trace gosonde trace $shop -d 3s --max-overhead 0 -o /tmp/t.trace
+/bin/shop -addr 127.0.0.1:0 -load 20 -trouble ledger -data /tmp >/tmp/shop2.log 2>&1 </dev/null &
+sleep 1
+run user caps +sys_ptrace gosonde why $shop -d 4s --format json
+run nobody setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set -all gosonde why $shop -d 3s
+uname -r >/out/release
+kill -0 $shop && echo alive >/out/alive
+wc -c </tmp/t.trace >/out/trace_bytes
+'''
+
+
+def text(r, name):
+    return r.files.get(name, b'').decode(errors='replace').strip()
+
+
+def document(r, name):
+    try:
+        return json.loads(r.files.get(name + '.out', b''))
+    except ValueError:
+        return None
+
+
+def names_the_ledger(d):
+    return d is not None and any('Ledger' in json.dumps(c) for c in d.get('causes', [])[:3])
+
+
+def answers(series, r, name, what):
+    d = document(r, name)
+    if tap.ok(d and text(r, name + '.code') in ('0', '4'), f'{series}: {what}: why answers', text(r, name + '.code'), text(r, name + '.err')[-900:]):
+        tap.ok(d['requests']['count'] > 10, f'{series}: {what}: requests are seen', d['requests'])
+        tap.ok(names_the_ledger(d), f'{series}: {what}: the planted trouble is named', *map(json.dumps, d.get('causes', [])[:3]))
+
+
+def kernel(series):
+    def on_kernel():
+        r = vm.run(series, SCRIPT, {'/bin/shop': target_path('shop')}, timeout=280)
+        if not tap.ok(r.status is not None, f'{series}: the machine came up and ran the script', r.console[-1500:]):
+            return
+        tap.ok(text(r, 'release').startswith(series + '.'), f'{series}: the kernel is {text(r, "release")}')
+        answers(series, r, 'root', 'root')
+        tap.equal(text(r, 'trace.code') in ('0', '4'), True, f'{series}: trace works', text(r, 'trace.err')[-600:])
+        multi = series != '6.1'
+        said = text(r, 'caps.err')
+        if multi:
+            answers(series, r, 'caps', 'without CAP_SYS_ADMIN')
+        else:
+            tap.ok('CAP_SYS_ADMIN' in said, f'{series}: without uprobe_multi it says that CAP_SYS_ADMIN is needed', said[-900:])
+            answers(series, r, 'caps', 'reduced to snapshots')
+        said = text(r, 'user.err')
+        tap.ok('CAP_BPF' in said, f'{series}: without CAP_BPF it says so', said[-900:])
+        answers(series, r, 'user', 'without BPF')
+        tap.equal(text(r, 'nobody.code'), '3', f'{series}: a stranger is refused with exit code 3', text(r, 'nobody.err')[-600:])
+        tap.equal(text(r, 'alive'), 'alive', f'{series}: the target lives')
+    on_kernel.__name__ = f'kernel {series}'
+    return on_kernel
+
+
+tap.run(*(kernel(s) for s in sys.argv[1:]))
