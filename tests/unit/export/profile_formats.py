@@ -297,6 +297,83 @@ def test_flame_script():
     assert r['text'] == 'main.hot — 20.0 ms, 14.29 % of all, 22.22 % of what is shown, 22.22 % of its caller', r['text']
 
 
+# A page of as much as the script uses: it draws, zooms, searches and turns over.
+JS_PAGE = r'''
+const fs = require('fs'), vm = require('vm');
+class Element {
+  constructor(tag) { Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, style: {}, on: {}, own: '' }); }
+  setAttribute(k, v) {
+    this.attributes[k] = String(v);
+    if (k.startsWith('data-')) this.dataset[k.slice(5)] = String(v);
+  }
+  appendChild(e) { this.children.push(e); e.parentNode = this; return e; }
+  addEventListener(k, f) { this.on[k] = f; }
+  set textContent(t) { this.own = String(t); this.children = []; }
+  get textContent() { return this.own + this.children.map((c) => c.textContent).join(''); }
+  closest() { let e = this; while (e && !(e.attributes.class || '').startsWith('box')) e = e.parentNode; return e; }
+  focus() { document.activeElement = this; }
+}
+const ids = {};
+for (const id of ['profile', 'graph', 'info', 'search', 'result', 'reset', 'turn', 'title', 'about', 'legend'])
+  ids[id] = new Element(id);
+new Element('main').appendChild(ids.graph).parentNode.clientWidth = 1400;
+ids.profile.textContent = fs.readFileSync(0, 'utf8');
+ids.search.value = '';
+const document = Object.assign(new Element('document'), {
+  getElementById: (id) => ids[id], createElementNS: (ns, tag) => new Element(tag),
+  createElement: (tag) => new Element(tag), body: { scrollHeight: 1 },
+});
+const window = Object.assign(new Element('window'), { scrollTo() {} });
+vm.runInNewContext(fs.readFileSync(process.argv[2], 'utf8'), { document, window });
+const boxes = () => ids.graph.children.map((g) => ({
+  text: g.children.filter((c) => c.tag === 'text').map((c) => c.textContent).join(''),
+  title: g.children[0].textContent, rect: g.children[1].attributes, g,
+}));
+const named = (name) => boxes().find((b) => b.title.startsWith(name + ' '));
+const out = { title: document.title, about: ids.about.textContent, first: boxes().length, legend: ids.legend.textContent };
+out.hot = [named('main.hot').rect.width, named('main.hot').text];
+out.flame = Number(named('all').rect.y) > Number(named('main.main').rect.y);
+ids.turn.on.click();
+out.icicle = Number(named('all').rect.y) < Number(named('main.main').rect.y);
+ids.graph.on.click({ target: named('main.main').g.children[1] });
+out.zoomed = [ids.info.textContent, named('main.main').rect.width, !named('main.nap')];
+ids.graph.on.mouseover({ target: named('main.hot').g.children[0] });
+out.hover = ids.info.textContent;
+document.on.keydown({ key: '/', preventDefault() {} });
+out.focus = document.activeElement === ids.search;
+ids.search.value = 'mutex';
+ids.search.on.input();
+out.search = [ids.result.textContent, boxes().filter((b) => b.rect.fill === '#d050ff').length];
+document.on.keydown({ key: 'Escape' });
+out.last = [boxes().length, ids.search.value, ids.result.textContent];
+console.log(JSON.stringify(out));
+'''
+
+
+def test_flame_page():
+    node = shutil.which('node')
+    if not node:
+        return 'no node on PATH; the page was checked, its script not run'
+    with tempfile.NamedTemporaryFile('w', suffix='.js') as js:
+        js.write(JS_PAGE)
+        js.flush()
+        run = [node, js.name, str(SCRIPT_JS)]
+        data = json.dumps(flame('wall')).encode()
+        r = json.loads(subprocess.run(run, input=data, check=True, capture_output=True).stdout)
+        for args, script in ((('hostile', 'labels', 'goroutine'), ''), (('wide=8000',), '')):
+            data = json.dumps(flame('cpu', *args, script=script)).encode()
+            try:
+                subprocess.run(run, input=data, check=True, capture_output=True)
+            except subprocess.CalledProcessError as e:
+                assert b'named(' in e.stderr, e.stderr  # drawn; there is no main.hot to look at
+    assert r['first'] == 1 + len(flame('wall')['nodes']) // 3 and r['last'] == [r['first'], '', '']
+    assert 'wall' in r['title'] and 'PID' in r['about'] and r['legend'] == 'Gokernelwaiting', r
+    assert r['hot'] == ['199.50', 'main.hot'] and r['flame'] and r['icicle'], r
+    assert r['zoomed'] == ['main.main — 90.0 ms, 64.29 % of all', '1399.50', True], r
+    assert r['hover'].startswith('main.hot — 20.0 ms, 14.29 % of all, 22.22 % of what is shown'), r
+    assert r['focus'] and r['search'][0] == '32.14 % match' and r['search'][1] >= 2, r
+
+
 # --- pprof -------------------------------------------------------------------------------------------
 
 def pprof(go, data, *args):
