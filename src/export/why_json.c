@@ -5,7 +5,7 @@
  *	{"schema","process":{…},"taken_at","watched_seconds",
  *	 "requests":{"count","duration_seconds":{"p50","p90","p99","max"},"sum_seconds","of":"requests|functions",
  *	             "sampled","begun_before","aborted","uncertain","unfinished","classes":{"CLASS":seconds}},
- *	 "slow":{"from_seconds","asked","count","sum_seconds","stands_out","floor_seconds"},
+ *	 "slow":{"from_seconds","asked","count","sum_seconds","floor_seconds"},"stands_out",
  *	 "causes":[{WHAT,"seconds","share","all_seconds","requests","stands_out","via":[{WHAT,"seconds"}|{"itself":true,…}]}],
  *	 "routes":[{"route","count","failed","duration_seconds":{…},"sum_seconds","classes":{…},"typical":REQUEST|null}],
  *	 "slowest":[REQUEST],"unfinished":[REQUEST],
@@ -316,9 +316,9 @@ static void totals(const struct json *t)
 	gs_json_kv_bool(j, "asked", r->slow_asked);
 	gs_json_kv_u64(j, "count", r->slow);
 	seconds(j, "sum_seconds", r->slow_sum_ns);
-	gs_json_kv_bool(j, "stands_out", r->stands_out);
 	seconds(j, "floor_seconds", r->floor_ns);
 	gs_json_close(j);
+	gs_json_kv_bool(j, "stands_out", r->stands_out);
 }
 
 static void via(const struct json *t, const struct gs_why_cause *c)

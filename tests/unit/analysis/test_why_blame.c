@@ -291,6 +291,7 @@ static void long_chains_are_cut(void **state)
 	struct why_run run;
 	char *script = malloc(1 << 20), *p = script, classes[512];
 
+	assert_non_null(script);
 	p += sprintf(p, "0 run 1 tid=1\n0 begin 1 tid=1 call=http1 method=GET path=/\n");
 	for (int g = 2; g < 400; g++)
 		p += sprintf(p, "0 run %d tid=%d\n", g, g);

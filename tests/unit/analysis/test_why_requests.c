@@ -161,6 +161,7 @@ static char *ladder(int n, int factor, const char *what)
 	char *script = malloc((size_t)n * 512 + 64), *p = script;
 	int64_t t = 0;
 
+	assert_non_null(script);
 	p += sprintf(p, "0 run 1 tid=1\n");
 	for (int i = 1; i <= n; i++, t += 1000000) {
 		p += sprintf(p, "%" PRId64 " begin 1 tid=1 call=http1 method=GET path=/r%c\n", t,
@@ -213,6 +214,7 @@ static void typical_is_near_the_median(void **state)
 	struct why_run run;
 	int64_t t = 0;
 
+	assert_non_null(script);
 	p += sprintf(p, "0 run 1 tid=1\n");
 	for (int i = 0; i < 1000; i++) {
 		p += sprintf(p, "%" PRId64 " begin 1 tid=1 call=http1 method=GET path=/\n", t);
@@ -256,6 +258,7 @@ static void one_outlier_is_no_trouble(void **state)
 	struct why_run run;
 
 	all = malloc(strlen(script) + 512);
+	assert_non_null(all);
 	sprintf(all,
 		"%s900s begin 1 tid=1 call=http1 method=GET path=/ra\n900s park 1 tid=1 "
 		"reason=sleep\n"
