@@ -18,12 +18,14 @@
 
 #include "base/clock.h"
 #include "probe/session.h"
-#include "runtime/rt_private.h"
+#include "runtime/rt.h"
 
 struct dump {
 	struct gs_target *target;
 	struct gs_rt *rt;
 	struct gs_probe_session *session;
+	const char *const *reasons;
+	uint32_t n_reasons;
 	struct gs_probe_plan plan;
 	bool print;
 	uint64_t records[128]; /* by kind */
@@ -74,21 +76,28 @@ static void print_file(const struct gs_wire_file *f)
 
 static void print_stack(struct dump *d, const struct gs_wire_stack *s)
 {
-	printf(" flags %u word %#" PRIx64, s->flags, s->sp_word);
-	for (uint32_t i = 0; i < s->n; i++) {
-		const struct gs__pc *pc = s->flags & 2 ? NULL : gs__pc_get(d->rt, s->pc[i], i == 0);
-		const struct gs_frame *f = pc && pc->known ? gs__pc_frames(d->rt, pc) : NULL;
+	struct gs_rt_raw_stack raw = { 0 };
+	const struct gs_stack *stack;
 
-		if (f && pc->n_frames)
-			printf("\n\t%#" PRIx64 " %s", s->pc[i], f[0].function);
-		else
+	printf(" flags %u word %#" PRIx64, s->flags, s->sp_word);
+	if (s->flags & 2) {
+		for (uint32_t i = 0; i < s->n; i++)
 			printf("\n\t%#" PRIx64, s->pc[i]);
+		return;
 	}
+	raw.pcs = s->pc;
+	raw.n = s->n;
+	raw.sp_word = s->sp_word;
+	raw.has_sp_word = s->flags & 4;
+	raw.cut = s->flags & 1;
+	stack = gs_rt_symbolize(d->rt, &raw);
+	for (uint32_t i = 0; stack && i < stack->n_frames; i++)
+		printf("\n\t%#" PRIx64 " %s", stack->frames[i].pc, stack->frames[i].function);
 }
 
 static void print_park(struct dump *d, const struct gs_wire_go_park *r)
 {
-	const char *why = r->reason < d->rt->n_wait_reasons ? d->rt->wait_reasons[r->reason] : "?";
+	const char *why = r->reason < d->n_reasons ? d->reasons[r->reason] : "?";
 
 	printf(" reason %u %s object %#" PRIx64 " cases %u io %c", r->reason, why, r->object,
 	       r->n_cases, r->io_mode ? r->io_mode : '-');
@@ -257,13 +266,13 @@ static int make_plan(struct dump *d, const struct gs_probe_wish *wish, struct gs
 {
 	const struct gs_probe_binary b = {
 		.image = gs_target_image(d->target),
-		.tab = d->rt->module[0].tab,
-		.layout = &d->rt->facts.layout,
-		.build = &d->rt->facts.build,
+		.tab = gs_rt_pclntab(d->rt),
+		.layout = &gs_rt_facts(d->rt)->layout,
+		.build = &gs_rt_facts(d->rt)->build,
 		.mem = gs_target_memory(d->target),
-		.wait_reasons = d->rt->wait_reasons,
-		.n_wait_reasons = d->rt->n_wait_reasons,
-		.bias = d->rt->bias,
+		.wait_reasons = d->reasons,
+		.n_wait_reasons = d->n_reasons,
+		.bias = gs_target_bias(d->target),
 		.exe_fd = gs_target_exe_fd(d->target),
 	};
 	int r = gs_probe_plan_make(&b, wish, &d->plan, err);
@@ -308,8 +317,10 @@ static int run(struct dump *d, const struct gs_probe_wish *wish, struct gs_probe
 
 	if (r == 0)
 		r = gs_rt_open(d->target, &d->rt, err);
-	if (r == 0)
-		r = make_plan(d, wish, err);
+	if (r < 0)
+		return r;
+	d->reasons = gs_rt_wait_reasons(d->rt, &d->n_reasons);
+	r = make_plan(d, wish, err);
 	if (r < 0)
 		return r;
 	id = gs_target_identity(d->target);
