@@ -320,6 +320,9 @@ static int on_run(struct gs_profile_build *b, const struct gs_event *e, struct g
 
 static int on_queued(struct gs_profile_build *b, const struct gs_event *e, struct gs_err *err)
 {
+	/* Where goroutines are that come back from a system call and find no P; the stack is not taken there. */
+	static const struct gs_frame after_syscall = { .function = "runtime.exitsyscall",
+						       .file = "" };
 	struct waiting w = {
 		.goid = e->goid, .since_ns = e->t_ns, .stack = e->stack, .queued = true
 	};
@@ -328,6 +331,8 @@ static int on_queued(struct gs_profile_build *b, const struct gs_event *e, struc
 		/* The stack of that event is its creator's. */
 		w.stack = 0;
 		w.start = e->create.start;
+	} else if (e->flags & GS_EV_SYSCALL) {
+		w.start = &after_syscall;
 	}
 	return begin_wait(b, &w, err);
 }

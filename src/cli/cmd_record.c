@@ -290,8 +290,8 @@ static void tell(const struct record *rec)
 			(double)t->on_cpu_ns / 1e9, seconds);
 	gs_stream_session_report((struct gs_stream_session *)&rec->session, c);
 	if (c->output && strcmp(c->output, "-") != 0)
-		gs_note(c, "look at it: %s %s", rec->format->view,
-			rec->format == &gs_profile_flame ? "" : c->output);
+		gs_note(c, "to look at it: %s%s%s", rec->format->view_before, c->output,
+			rec->format->view_after);
 }
 
 static int run(void *args)

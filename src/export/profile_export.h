@@ -12,8 +12,9 @@
 
 struct gs_profile_format {
 	const char *name;
-	bool binary;      /* refuse to print on a terminal */
-	const char *view; /* how to look at the file: a command, or where to open it */
+	bool binary; /* refuse to print on a terminal */
+	const char *view_before,
+		*view_after; /* how to look at a file: what to write around its name */
 	/** Write a finished profile. @return 0, -ENOMEM or the output's failure. */
 	int (*write)(struct gs_out *out, const struct gs_profile *p,
 		     const struct gs_profile_facts *f, struct gs_err *err);

@@ -221,6 +221,7 @@ static int write_flame(struct gs_out *out, const struct gs_profile *p,
 
 const struct gs_profile_format gs_profile_flame = {
 	.name = "flame",
-	.view = "a web browser",
+	.view_before = "open ",
+	.view_after = " in a web browser",
 	.write = write_flame,
 };

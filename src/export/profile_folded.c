@@ -67,6 +67,7 @@ static int write_folded(struct gs_out *out, const struct gs_profile *p,
 
 const struct gs_profile_format gs_profile_folded = {
 	.name = "folded",
-	.view = "flamegraph.pl --countname ns",
+	.view_before = "flamegraph.pl --countname ns ",
+	.view_after = " > flame.svg",
 	.write = write_folded,
 };

@@ -155,6 +155,7 @@ static int write_pprof(struct gs_out *out, const struct gs_profile *p,
 const struct gs_profile_format gs_profile_pprof = {
 	.name = "pprof",
 	.binary = true,
-	.view = "go tool pprof -http=:",
+	.view_before = "go tool pprof -http=: ",
+	.view_after = "",
 	.write = write_pprof,
 };

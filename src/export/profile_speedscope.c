@@ -151,6 +151,7 @@ static int write_speedscope(struct gs_out *out, const struct gs_profile *p,
 
 const struct gs_profile_format gs_profile_speedscope = {
 	.name = "speedscope",
-	.view = "https://www.speedscope.app (the file stays in the browser)",
+	.view_before = "open ",
+	.view_after = " in https://www.speedscope.app (it stays in the browser)",
 	.write = write_speedscope,
 };

@@ -124,15 +124,18 @@ static void run_queue(void **state)
 			   "10ms yield 7 tid=10 flags=preempted stack=main.loop\n"
 			   "30ms run 7 tid=10\n"
 			   "40ms yield 7 flags=syscall\n"
-			   "41ms run 7 tid=12\n",
+			   "41ms run 7 tid=12\n"
+			   "50ms yield 7\n"
+			   "52ms run 7 tid=12\n",
 			   GS_PROFILE_OFF_CPU);
 
 	expect(&r, "main.worker", NULL, GS_WHY_RUNQUEUE_GO, 1, 3 * MS);
 	expect(&r, "main.loop", NULL, GS_WHY_RUNQUEUE_GO, 1, 20 * MS);
-	expect(&r, NULL, NULL, GS_WHY_RUNQUEUE_GO, 1, 1 * MS);
+	expect(&r, "runtime.exitsyscall", NULL, GS_WHY_RUNQUEUE_GO, 1, 1 * MS);
+	expect(&r, NULL, NULL, GS_WHY_RUNQUEUE_GO, 1, 2 * MS);
 	expect(&r, "main.spawn", NULL, GS_WHY_CLASSES, 0, 0);
 	assert_int_equal(gs_profile_build_missing(r.build)->no_stack, 1);
-	expect_total(&r, 24 * MS);
+	expect_total(&r, 26 * MS);
 	done(&r);
 }
 
