@@ -32,9 +32,15 @@ double gs_probe_site_cost_ns(const struct gs_probe_costs *c, const struct gs_pro
 
 enum gs_budget_action {
 	GS_BUDGET_NONE = 0,
-	GS_BUDGET_THIN,   /* follow half as many */
+	GS_BUDGET_THIN,   /* follow fewer */
 	GS_BUDGET_DETACH, /* a group */
 	GS_BUDGET_STOP,   /* nothing is left to take away: end watching */
+};
+
+/* Of a stretch of time: what hits cost, by group, and how much of it thinning everything away would save. */
+struct gs_budget_sum {
+	double cost_ns[GS_GROUP_COUNT], work_ns[GS_GROUP_COUNT];
+	double cpu_ns, time_ns;
 };
 
 struct gs_budget {
@@ -43,19 +49,24 @@ struct gs_budget {
 	const struct gs_probe_costs *costs;
 	double cost_ns[GS_PLAN_SITES_MAX]; /* total by site */
 	uint64_t last_hits[GS_PLAN_SITES_MAX];
-	int64_t last_cpu_ns, total_cost_ns, total_cpu_ns;
-	uint32_t thin_log2, detached; /* bit per group */
-	uint32_t over, windows;
+	int64_t last_ns, last_cpu_ns, total_cost_ns, total_cpu_ns;
+	int64_t next_ns, next_urgent_ns; /* no action before */
+	uint32_t thin_log2, detached;    /* bit per group */
+	struct gs_budget_sum average;    /* of the last seconds, at what is attached now */
 };
 
 void gs_budget_init(struct gs_budget *b, const struct gs_probe_plan *plan,
 		    const struct gs_probe_costs *costs, double max_share);
+/** Take in hits so far and the CPU time of the target so far, without deciding anything: the first look, and the last.
+ *  @now_ns: of a clock that does not go back. */
+void gs_budget_count(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns, int64_t now_ns);
 /**
- * One look, every 100 ms or so: hits so far and the CPU time of the target so far.
- * @return what to do; *ret_group for DETACH. Thinning and detaching reduce what is followed in the
- * order of least loss; a single window over the budget does not act, three of them or one far over do.
+ * One look, every 100 ms or so. Decides on a moving average of about two seconds, at most once a second and not
+ * before one has passed; at once only if a single look's probes cost more than half a CPU (and more than the limit). A
+ * target that uses less than a fifth of a CPU counts as using that.
+ * @return what to do; thin_log2 says how much thinner for THIN, *ret_group what for DETACH.
  */
 enum gs_budget_action gs_budget_look(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns,
-				     enum gs_probe_group *ret_group);
+				     int64_t now_ns, enum gs_probe_group *ret_group);
 
 #endif

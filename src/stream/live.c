@@ -217,10 +217,14 @@ static int look_at_budget(struct live *l, bool act, struct gs_err *err)
 	if (r < 0)
 		return r;
 	look_at_cpu(l);
+	if (!act) {
+		gs_budget_count(&l->budget, l->counts.hits, l->target_cpu_ns, gs_now_ns());
+		return 0;
+	}
 	enum gs_budget_action action =
-		gs_budget_look(&l->budget, l->counts.hits, l->target_cpu_ns, &group);
+		gs_budget_look(&l->budget, l->counts.hits, l->target_cpu_ns, gs_now_ns(), &group);
 
-	return act ? take_away(l, action, group, err) : 0;
+	return take_away(l, action, group, err);
 }
 
 static void make_gauge(struct live *l, int64_t now)

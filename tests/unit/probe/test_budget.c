@@ -29,7 +29,7 @@ struct fixture {
 	struct gs_probe_plan plan;
 	struct gs_budget b;
 	uint64_t hits[GS_PLAN_SITES_MAX];
-	int64_t cpu_ns;
+	int64_t cpu_ns, now_ns;
 	enum gs_probe_group group;
 };
 
@@ -59,18 +59,20 @@ static struct fixture *new_fixture(double max_share)
 	gs_budget_init(&f->b, &f->plan, &costs, max_share);
 	/* Hits from before the first look count for nothing. */
 	f->hits[PARK] = 1000000;
-	assert_int_equal(gs_budget_look(&f->b, f->hits, 0, &f->group), GS_BUDGET_NONE);
+	gs_budget_count(&f->b, f->hits, 0, 0);
 	return f;
 }
 
-/* One look after @cpu_ms of CPU time and that many hits of the goroutine probe and of system calls. */
+/* One look 100 ms later, after @cpu_ms of CPU time and that many hits of the goroutine probe (1000 are 1 ms) and of
+ * system calls. */
 static enum gs_budget_action look(struct fixture *f, int64_t cpu_ms, uint64_t parks,
 				  uint64_t syscalls)
 {
 	f->hits[PARK] += parks;
 	f->hits[SYSCALLS] += syscalls;
 	f->cpu_ns += cpu_ms * MS;
-	return gs_budget_look(&f->b, f->hits, f->cpu_ns, &f->group);
+	f->now_ns += 100 * MS;
+	return gs_budget_look(&f->b, f->hits, f->cpu_ns, f->now_ns, &f->group);
 }
 
 static void test_price_of_a_hit(void **state)
@@ -106,29 +108,111 @@ static void test_within_the_limit_nothing_happens(void **state)
 	free(f);
 }
 
-static void test_one_bad_look_is_forgiven(void **state)
+static void test_a_steady_load_above_is_thinned_after_a_second(void **state)
 {
 	struct fixture *f = new_fixture(0.05);
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 9; i++)
 		assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_NONE); // 9 %
-		assert_int_equal(look(f, 100, 1000, 0), GS_BUDGET_NONE);
-	}
-	/* Twice is forgiven as well, the third time is not. */
-	assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_NONE);
-	assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_NONE);
 	assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_THIN);
-	/* And it takes three more before the next step. */
-	assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_NONE);
+	/* A half saves 3.6 % and leaves 5.4 %, a quarter leaves 3.6 %. */
+	assert_int_equal(f->b.thin_log2, 2);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(look(f, 100, 9000, 0), GS_BUDGET_NONE);
 	free(f);
 }
 
-static void test_far_over_acts_at_once(void **state)
+static void test_a_burst_is_forgiven(void **state)
 {
 	struct fixture *f = new_fixture(0.05);
 
-	assert_int_equal(look(f, 100, 30000, 0), GS_BUDGET_THIN); // 30 %
-	assert_int_equal(f->b.thin_log2, 1);
+	/* 200 ms at 20 % of a busy CPU every two seconds are 2.9 % on average; so is the first second's. */
+	for (int round = 0; round < 20; round++)
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(look(f, 100, i == 5 || i == 6 ? 20000 : 1000, 0),
+					 GS_BUDGET_NONE);
+	/* What calls for it is the average: half of the time at 12 %. */
+	enum gs_budget_action a = GS_BUDGET_NONE;
+
+	for (int i = 0; i < 40 && a == GS_BUDGET_NONE; i++)
+		a = look(f, 100, i & 4 ? 12000 : 1000, 0);
+	assert_int_equal(a, GS_BUDGET_THIN);
+	free(f);
+}
+
+static void test_a_load_that_begins_late_needs_its_time(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+	int looks = 0;
+
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(look(f, 100, 0, 0), GS_BUDGET_NONE);
+	/* 10 % from now on: half of the average time until it is seen. */
+	while (looks < 100 && look(f, 100, 10000, 0) == GS_BUDGET_NONE)
+		looks++;
+	assert_in_range(looks, 10, 20);
+	free(f);
+}
+
+static void test_half_a_cpu_is_urgent(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+
+	assert_int_equal(look(f, 1000, 49000, 0), GS_BUDGET_NONE); // 49 ms in 100
+	assert_int_equal(look(f, 1000, 51000, 0), GS_BUDGET_THIN);
+	assert_int_equal(f->b.thin_log2, 1); // one step
+	/* Thinned, it costs 60 %: 54 ms, and the next step comes 300 ms later. */
+	assert_int_equal(look(f, 1000, 90000, 0), GS_BUDGET_NONE);
+	assert_int_equal(look(f, 1000, 90000, 0), GS_BUDGET_NONE);
+	assert_int_equal(look(f, 1000, 90000, 0), GS_BUDGET_THIN);
+	assert_int_equal(f->b.thin_log2, 2);
+	free(f);
+}
+
+static void test_half_a_cpu_of_many_is_no_harm(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+
+	/* 80 ms of cost per 100 ms, but the target used 2 s on its 20 CPUs. */
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(look(f, 2000, 80000, 0), GS_BUDGET_NONE);
+	free(f);
+}
+
+static void test_actions_come_a_second_apart(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+	int64_t last = 0, n = 0;
+
+	for (int i = 0; i < 60; i++) {
+		f->hits[SWITCH] += 5000;
+		f->hits[FAULTS] += 5000;
+		/* More system calls every second: there is always a reason. */
+		if (look(f, 100, 6000, 5000 * (1 + (uint64_t)i / 10)) == GS_BUDGET_NONE)
+			continue;
+		assert_true(f->now_ns - last >= 1000 * MS);
+		last = f->now_ns;
+		n++;
+	}
+	assert_in_range(n, 4, 6);
+	free(f);
+}
+
+static void test_what_was_taken_away_is_not_held_against_the_rest(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+
+	/* 4 % of goroutines, 18 % of system calls. */
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(look(f, 100, 4000, 20000), GS_BUDGET_NONE);
+	/* Thinning to the end does not help, so that is what comes first; then the calls go, then there is peace. */
+	assert_int_equal(look(f, 100, 4000, 20000), GS_BUDGET_THIN);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(look(f, 100, 4000, 20000), GS_BUDGET_NONE);
+	assert_int_equal(look(f, 100, 4000, 20000), GS_BUDGET_DETACH);
+	assert_int_equal(f->group, GS_GROUP_SYSCALLS);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(look(f, 100, 4000, 0), GS_BUDGET_NONE);
 	free(f);
 }
 
@@ -138,25 +222,24 @@ static void test_order_of_what_is_given_up(void **state)
 						     GS_GROUP_THREADS, GS_GROUP_REQUESTS };
 	struct fixture *f = new_fixture(0.01);
 	enum gs_budget_action a = GS_BUDGET_NONE;
-	uint32_t thinned = 0, detached = 0;
+	uint32_t detached = 0;
 
 	/* A load that no step gets below the limit. */
-	for (int i = 0; i < 200 && a != GS_BUDGET_STOP; i++) {
+	for (int i = 0; i < 400 && a != GS_BUDGET_STOP; i++) {
 		f->hits[CALL] += 50000;
-		f->hits[SWITCH] += 300000;
-		f->hits[FAULTS] += 300000;
-		a = look(f, 100, 500000, 300000);
-		if (a == GS_BUDGET_THIN) {
-			assert_int_equal(detached, 0);
-			thinned++;
-		} else if (a == GS_BUDGET_DETACH) {
+		f->hits[SWITCH] += f->b.detached & 1u << GS_GROUP_THREADS ? 0 : 300000;
+		f->hits[FAULTS] += f->b.detached & 1u << GS_GROUP_FAULTS ? 0 : 300000;
+		a = look(f, 100, 500000, f->b.detached & 1u << GS_GROUP_SYSCALLS ? 0 : 300000);
+		/* Thinning comes first, and again when what was detached makes it worth while. */
+		if (a == GS_BUDGET_DETACH) {
+			assert_in_range(f->b.thin_log2, 1, 6);
 			assert_true(detached < sizeof(order) / sizeof(order[0]));
 			assert_int_equal(f->group, order[detached]);
 			detached++;
 		}
 	}
 	assert_int_equal(a, GS_BUDGET_STOP);
-	assert_true(thinned >= 3 && thinned <= 6);
+	assert_in_range(f->b.thin_log2, 3, 6);
 	assert_int_equal(detached, 4);
 	free(f);
 }
@@ -189,9 +272,30 @@ static void test_an_idle_target_is_left_in_peace(void **state)
 {
 	struct fixture *f = new_fixture(0.05);
 
-	/* Half of what little it does is our probes: 0.5 ms of a CPU per look. */
+	/* Nearly all of what little it does is our probes: 0.9 ms of a CPU per look. */
 	for (int i = 0; i < 50; i++)
-		assert_int_equal(look(f, 1, 500, 0), GS_BUDGET_NONE);
+		assert_int_equal(look(f, 1, 900, 0), GS_BUDGET_NONE);
+	/* More than 5 % of a fifth of a CPU is not. */
+	enum gs_budget_action a = GS_BUDGET_NONE;
+
+	for (int i = 0; i < 50 && a == GS_BUDGET_NONE; i++)
+		a = look(f, 2, 1200, 0);
+	assert_int_equal(a, GS_BUDGET_THIN);
+	free(f);
+}
+
+static void test_counting_decides_nothing(void **state)
+{
+	struct fixture *f = new_fixture(0.05);
+
+	for (int i = 0; i < 30; i++) {
+		f->hits[PARK] += 90000;
+		f->now_ns += 100 * MS;
+		gs_budget_count(&f->b, f->hits, f->cpu_ns, f->now_ns);
+	}
+	assert_int_equal(f->b.total_cost_ns, 30 * 90 * MS);
+	assert_int_equal(f->b.thin_log2, 0);
+	assert_int_equal(f->b.detached, 0);
 	free(f);
 }
 
@@ -212,6 +316,7 @@ static void test_counters_that_go_back(void **state)
 	/* A CPU went away, or the process was replaced: no cost below zero, no wrapped difference. */
 	f->hits[PARK] = 0;
 	f->cpu_ns = -5 * MS;
+	f->now_ns = -1000 * MS;
 	assert_int_equal(look(f, 0, 0, 0), GS_BUDGET_NONE);
 	assert_int_equal(f->b.total_cost_ns, 0);
 	assert_int_equal(f->b.total_cpu_ns, 0);
@@ -223,12 +328,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_price_of_a_hit),
 		cmocka_unit_test(test_within_the_limit_nothing_happens),
-		cmocka_unit_test(test_one_bad_look_is_forgiven),
-		cmocka_unit_test(test_far_over_acts_at_once),
+		cmocka_unit_test(test_a_steady_load_above_is_thinned_after_a_second),
+		cmocka_unit_test(test_a_burst_is_forgiven),
+		cmocka_unit_test(test_a_load_that_begins_late_needs_its_time),
+		cmocka_unit_test(test_half_a_cpu_is_urgent),
+		cmocka_unit_test(test_half_a_cpu_of_many_is_no_harm),
+		cmocka_unit_test(test_actions_come_a_second_apart),
+		cmocka_unit_test(test_what_was_taken_away_is_not_held_against_the_rest),
 		cmocka_unit_test(test_order_of_what_is_given_up),
 		cmocka_unit_test(test_thinning_that_saves_nothing_is_skipped),
 		cmocka_unit_test(test_a_thinned_hit_costs_less),
 		cmocka_unit_test(test_an_idle_target_is_left_in_peace),
+		cmocka_unit_test(test_counting_decides_nothing),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_counters_that_go_back),
 	};
