@@ -18,9 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "analysis/syscall_kinds.h"
 #include "analysis/why_classes.h"
 #include "base/arena.h"
 #include "base/hash.h"
@@ -45,8 +43,6 @@ struct gs_profile_build {
 	struct gs_profile_options o;
 	struct gs_profile *profile;
 	struct gs_stack_book *book;
-	struct gs_lives *no_lives; /* the classifier asks it for files and stops; it knows none */
-	struct gs_why_classifier classify;
 	struct waiting *slots; /* never more than half full */
 	uint32_t n, n_slots;   /* a power of two */
 	int64_t begin_ns, now_ns;
@@ -68,12 +64,10 @@ struct gs_profile_build *gs_profile_build_new(struct gs_event_source *s,
 		b->o.max_goroutines = MAX_GOROUTINES;
 	b->profile = gs_profile_new(o->kind, o->limit);
 	b->book = gs_stack_book_new(s);
-	b->no_lives = gs_lives_new(&(struct gs_lives_limits){ .bytes = 4096, .max_lives = 1 });
 	b->slots = gs_array_new(MIN_SLOTS, sizeof(*b->slots));
 	b->n_slots = MIN_SLOTS;
-	if (!b->profile || !b->book || !b->no_lives || !b->slots)
+	if (!b->profile || !b->book || !b->slots)
 		return NULL;
-	b->classify = (struct gs_why_classifier){ b->no_lives, b->book, s->goarch };
 	return GS_TAKE(b);
 }
 
@@ -83,7 +77,6 @@ struct gs_profile_build *gs_profile_build_free(struct gs_profile_build *b)
 		return NULL;
 	gs_profile_free(b->profile);
 	gs_stack_book_free(b->book);
-	gs_lives_free(b->no_lives);
 	free(b->slots);
 	free(b);
 	return NULL;
@@ -181,27 +174,7 @@ static int close_wait(struct gs_profile_build *b, const struct waiting *w, int64
 
 /* ---- what a wait is for ---- */
 
-static enum gs_why_class class_of(const struct gs_profile_build *b, const struct gs_interval *v)
-{
-	struct gs_why_part part[GS_WHY_PARTS];
-
-	/* One nanosecond has one class. */
-	return gs_why_classify(&b->classify, v, 0, 1, part) ? part[0].class : GS_WHY_UNKNOWN;
-}
-
-static enum gs_why_class park_class(const struct gs_profile_build *b, uint32_t stack,
-				    enum gs_wait wait, char io_mode)
-{
-	struct gs_interval v = { .end_ns = 1,
-				 .stack = stack,
-				 .kind = GS_IVL_WAIT,
-				 .wait = (uint8_t)wait,
-				 .wait_for = { .io_mode = io_mode } };
-
-	return class_of(b, &v);
-}
-
-static enum gs_why_class off_cpu_class(const struct gs_profile_build *b, const struct gs_event *e)
+static enum gs_why_class off_cpu_class(struct gs_profile_build *b, const struct gs_event *e)
 {
 	static const struct {
 		uint16_t of, to;
@@ -210,25 +183,13 @@ static enum gs_why_class off_cpu_class(const struct gs_profile_build *b, const s
 		      { GS_EV_MAJOR, GS_IVL_F_MAJOR },
 		      { GS_EV_RECLAIM, GS_IVL_F_RECLAIM },
 		      { GS_EV_CGO, GS_IVL_F_CGO } };
-	struct gs_interval v = { .end_ns = 1,
-				 .stack = e->stack,
-				 .kind = GS_IVL_OFF,
-				 .off = { .wake_ns = 1, .syscall = e->off_cpu.syscall } };
-	enum gs_why_class class;
-	enum gs_syscall_kind kind;
+	uint16_t to = 0;
 
 	for (size_t i = 0; i < GS_ARRAY_SIZE(flags); i++)
 		if (e->flags & flags[i].of)
-			v.flags |= flags[i].to;
-	class = class_of(b, &v);
-	if (class != GS_WHY_UNKNOWN || !(e->flags & GS_EV_SYSCALL) || !e->off_cpu.file.mode)
-		return class;
-	(void)gs_syscall_name(b->classify.goarch, e->off_cpu.syscall, &kind); // only the kind
-	if (kind != GS_SYSCALL_READ && kind != GS_SYSCALL_WRITE)
-		return class;
-	if (!S_ISSOCK(e->off_cpu.file.mode))
-		return GS_WHY_FILE_IO;
-	return kind == GS_SYSCALL_WRITE ? GS_WHY_NET_WRITE : GS_WHY_NET_READ;
+			to |= flags[i].to;
+	return gs_why_off_class(b->book, b->source->goarch, e->stack, to, e->off_cpu.syscall,
+				&e->off_cpu.file);
 }
 
 /* ---- events ---- */
@@ -270,7 +231,7 @@ static int on_state(struct gs_profile_build *b, const struct gs_event *e, struct
 	if (e->state.state == GS_G_RUNNABLE) {
 		w.queued = true;
 	} else if (e->state.state == GS_G_WAITING || e->state.state == GS_G_LEAKED) {
-		w.class = (uint8_t)park_class(b, e->stack, e->state.wait, 0);
+		w.class = (uint8_t)gs_why_wait_class(b->book, e->stack, e->state.wait, 0, NULL);
 		w.rest = e->state.wait == GS_WAIT_SYSTEM;
 	} else {
 		return 0;
@@ -283,8 +244,9 @@ static int on_park(struct gs_profile_build *b, const struct gs_event *e, struct 
 	const struct waiting w = { .goid = e->goid,
 				   .since_ns = e->t_ns,
 				   .stack = e->stack,
-				   .class = (uint8_t)park_class(b, e->stack, e->park.wait,
-								e->park.io_mode),
+				   .class = (uint8_t)gs_why_wait_class(
+					   b->book, e->stack, e->park.wait, e->park.io_mode,
+					   &e->park.file),
 				   .rest = e->park.wait == GS_WAIT_SYSTEM };
 
 	return begin_wait(b, &w, err);

@@ -13,7 +13,7 @@
 
 #include "analysis/syscall_kinds.h"
 
-static enum gs_why_class net_class(const struct gs_interval *v, const struct gs_stack_facts *f,
+static enum gs_why_class net_class(const struct gs_stack_facts *f, char io_mode,
 				   const struct gs_file_ref *file)
 {
 	if (file && (S_ISFIFO(file->mode) || S_ISREG(file->mode) || S_ISCHR(file->mode)))
@@ -24,9 +24,9 @@ static enum gs_why_class net_class(const struct gs_interval *v, const struct gs_
 		return GS_WHY_NET_DIAL;
 	if (f->flags & GS_STACK_ACCEPT)
 		return GS_WHY_NET_ACCEPT;
-	if (v->wait_for.io_mode == 'w')
+	if (io_mode == 'w')
 		return GS_WHY_NET_WRITE;
-	if (v->wait_for.io_mode == 'r')
+	if (io_mode == 'r')
 		return GS_WHY_NET_READ;
 	return f->flags & GS_STACK_WRITE ? GS_WHY_NET_WRITE : GS_WHY_NET_READ;
 }
@@ -46,13 +46,14 @@ static enum gs_why_class semaphore_class(const struct gs_stack_facts *f)
 	return GS_WHY_UNKNOWN;
 }
 
-static enum gs_why_class wait_class(const struct gs_why_classifier *c, const struct gs_interval *v)
+enum gs_why_class gs_why_wait_class(struct gs_stack_book *book, uint32_t stack, enum gs_wait wait,
+				    char io_mode, const struct gs_file_ref *file)
 {
-	const struct gs_stack_facts *f = gs_stack_facts(c->book, v->stack);
+	const struct gs_stack_facts *f = gs_stack_facts(book, stack);
 
 	if (f->flags & GS_STACK_DNS)
 		return GS_WHY_DNS;
-	switch ((enum gs_wait)v->wait) {
+	switch (wait) {
 	case GS_WAIT_MUTEX:
 		return f->flags & GS_STACK_RWMUTEX ? GS_WHY_RWMUTEX : GS_WHY_MUTEX;
 	case GS_WAIT_RWMUTEX_READ:
@@ -74,7 +75,7 @@ static enum gs_why_class wait_class(const struct gs_why_classifier *c, const str
 	case GS_WAIT_SLEEP:
 		return GS_WHY_SLEEP;
 	case GS_WAIT_IO:
-		return net_class(v, f, gs_lives_file(c->lives, v->wait_for.file));
+		return net_class(f, io_mode, file);
 	case GS_WAIT_GC_ASSIST:
 	case GS_WAIT_GC:
 		return GS_WHY_GC_ASSIST;
@@ -94,14 +95,14 @@ static enum gs_why_class descriptor_class(const struct gs_file_ref *file, bool w
 	return GS_WHY_FILE_IO;
 }
 
-static enum gs_why_class syscall_class(const struct gs_why_classifier *c,
-				       const struct gs_interval *v, const struct gs_stack_facts *f)
+static enum gs_why_class syscall_class(const char *goarch, int32_t number,
+				       const struct gs_stack_facts *f,
+				       const struct gs_file_ref *file)
 {
-	const struct gs_file_ref *file = gs_lives_file(c->lives, v->off.file);
 	enum gs_why_class class;
 	enum gs_syscall_kind kind;
 
-	gs_syscall_name(c->goarch, v->off.syscall, &kind);
+	gs_syscall_name(goarch, number, &kind);
 	switch (kind) {
 	case GS_SYSCALL_READ:
 	case GS_SYSCALL_WRITE:
@@ -128,20 +129,21 @@ static enum gs_why_class syscall_class(const struct gs_why_classifier *c,
 	}
 }
 
-static enum gs_why_class off_class(const struct gs_why_classifier *c, const struct gs_interval *v)
+enum gs_why_class gs_why_off_class(struct gs_stack_book *book, const char *goarch, uint32_t stack,
+				   uint16_t flags, int32_t syscall, const struct gs_file_ref *file)
 {
-	const struct gs_stack_facts *f = gs_stack_facts(c->book, v->stack);
+	const struct gs_stack_facts *f = gs_stack_facts(book, stack);
 
-	if (v->flags & GS_IVL_F_RECLAIM)
+	if (flags & GS_IVL_F_RECLAIM)
 		return GS_WHY_RECLAIM;
-	if (v->flags & GS_IVL_F_FAULT)
-		return v->flags & GS_IVL_F_MAJOR ? GS_WHY_FAULT_MAJOR : GS_WHY_FAULT_MINOR;
+	if (flags & GS_IVL_F_FAULT)
+		return flags & GS_IVL_F_MAJOR ? GS_WHY_FAULT_MAJOR : GS_WHY_FAULT_MINOR;
 	if (f->flags & GS_STACK_DNS)
 		return GS_WHY_DNS;
-	if (v->flags & GS_IVL_F_CGO)
+	if (flags & GS_IVL_F_CGO)
 		return GS_WHY_CGO;
-	if (v->flags & GS_IVL_F_SYSCALL)
-		return syscall_class(c, v, f);
+	if (flags & GS_IVL_F_SYSCALL)
+		return syscall_class(goarch, syscall, f, file);
 	return GS_WHY_UNKNOWN;
 }
 
@@ -167,7 +169,9 @@ static uint32_t classify_off(const struct gs_why_classifier *c, const struct gs_
 			     int64_t a, int64_t b, struct gs_why_part *parts)
 {
 	int64_t wake = v->off.wake_ns < a ? a : v->off.wake_ns > b ? b : v->off.wake_ns;
-	enum gs_why_class class = off_class(c, v);
+	enum gs_why_class class = gs_why_off_class(c->book, c->goarch, v->stack, v->flags,
+						   v->off.syscall,
+						   gs_lives_file(c->lives, v->off.file));
 	uint32_t n;
 
 	if (class == GS_WHY_FUTEX)
@@ -221,7 +225,9 @@ uint32_t gs_why_classify(const struct gs_why_classifier *c, const struct gs_inte
 	case GS_IVL_READY:
 		return put_less_stops(c, ret, 0, GS_WHY_RUNQUEUE_GO, a, b);
 	case GS_IVL_WAIT:
-		class = wait_class(c, v);
+		class = gs_why_wait_class(c->book, v->stack, (enum gs_wait)v->wait,
+					  v->wait_for.io_mode,
+					  gs_lives_file(c->lives, v->wait_for.file));
 		if (class == GS_WHY_RUNQUEUE_GO)
 			return put_less_stops(c, ret, 0, class, a, b);
 		return put(ret, 0, class, b - a);
