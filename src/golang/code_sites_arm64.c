@@ -107,7 +107,7 @@ void gs__go_prologue_arm64(const struct gs_cursor *code, gs_addr pc, struct gs_g
 	struct gs_cursor c = *code;
 	uint32_t in;
 
-	for (int i = 0; i < PROLOGUE_MAX; i++, pc += 4) {
+	for (int i = 0; i < PROLOGUE_MAX && pc % 4 == 0; i++, pc += 4) {
 		if (gs_cursor_u32(&c, &in, NULL) < 0)
 			return;
 		if (is_guard(in)) {
