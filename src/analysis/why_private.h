@@ -79,8 +79,9 @@ struct gs__build {
 	struct gs_why *w;
 	struct gs_why_result *r;
 	struct gs_arena *a;
-	uint32_t *order; /* records, fastest first */
-	bool failed;     /* out of memory */
+	struct gs_why_route *by_number[GS_ROUTES_MAX]; /* NULL: without requests */
+	uint32_t *order;                               /* records, fastest first */
+	bool failed;                                   /* out of memory */
 };
 
 /** Copy a call and its tree into @slot[@at], which may hold an older one; *@n, the number of slots in use, grows when @at is it, and

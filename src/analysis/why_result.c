@@ -89,6 +89,7 @@ static void set_route(struct gs__build *b, struct gs_why_route *to, uint32_t num
 	uint32_t n = 0;
 
 	*to = (struct gs_why_route){ .route = gs_routes_name(w->routes, number),
+				     .number = number,
 				     .kind = r->kind,
 				     .failed = r->failed };
 	for (uint32_t i = 0; i < w->n_records; i++)
@@ -124,6 +125,8 @@ static void set_routes(struct gs__build *b)
 	if (b->failed)
 		return;
 	qsort(to, n, sizeof(*to), by_time);
+	for (uint32_t i = 0; i < n; i++)
+		b->by_number[to[i].number] = &to[i];
 	b->r->routes = to;
 	b->r->n_routes = n;
 }

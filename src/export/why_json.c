@@ -5,9 +5,10 @@
  *	{"schema","process":{…},"taken_at","watched_seconds",
  *	 "requests":{"count","duration_seconds":{"p50","p90","p99","max"},"sum_seconds","of":"requests|functions",
  *	             "sampled","begun_before","aborted","uncertain","unfinished","classes":{"CLASS":seconds}},
- *	 "slow":{"from_seconds","asked","count","sum_seconds","floor_seconds"},"stands_out",
- *	 "causes":[{WHAT,"seconds","share","all_seconds","requests","stands_out","via":[{WHAT,"seconds"}|{"itself":true,…}]}],
- *	 "routes":[{"route","count","failed","duration_seconds":{…},"sum_seconds","classes":{…},"typical":REQUEST|null}],
+ *	 "slow":{"from_seconds","asked","count","sum_seconds"},"stands_out",
+ *	 "causes":[{WHAT,"seconds","share","all_seconds","requests","stands_out",
+ *	           "route","route_seconds","route_share","via":[{WHAT,"seconds"}|{"itself":true,…}]}],
+ *	 "routes":[{"route","count","failed","slow","slow_from_seconds","duration_seconds":{…},"sum_seconds","classes":{…},"typical":REQUEST|null}],
  *	 "slowest":[REQUEST],"unfinished":[REQUEST],
  *	 "overhead":{"target_cpu_share","target_cpu_seconds","cost_seconds","max_share","thinned",
  *	             "probes":[{"name","placement","hits","cost_seconds","detached"}]},
@@ -316,7 +317,6 @@ static void totals(const struct json *t)
 	gs_json_kv_bool(j, "asked", r->slow_asked);
 	gs_json_kv_u64(j, "count", r->slow);
 	seconds(j, "sum_seconds", r->slow_sum_ns);
-	seconds(j, "floor_seconds", r->floor_ns);
 	gs_json_close(j);
 	gs_json_kv_bool(j, "stands_out", r->stands_out);
 }
@@ -352,6 +352,10 @@ static void causes(const struct json *t)
 		gs_json_double(j, c->share);
 		seconds(j, "all_seconds", c->all_ns);
 		gs_json_kv_u64(j, "requests", c->requests);
+		text_or_null(j, "route", c->route);
+		seconds(j, "route_seconds", c->route_ns);
+		gs_json_key(j, "route_share");
+		gs_json_double(j, c->route_share);
 		gs_json_kv_bool(j, "stands_out", c->stands_out);
 		via(t, c);
 		gs_json_close(j);
@@ -373,6 +377,12 @@ static void routes(const struct json *t)
 		gs_json_kv_string(j, "route", x->route);
 		gs_json_kv_u64(j, "count", x->duration.count);
 		gs_json_kv_u64(j, "failed", x->failed);
+		gs_json_kv_u64(j, "slow", x->slow);
+		gs_json_key(j, "slow_from_seconds");
+		if (x->slow_ns)
+			gs_json_seconds(j, x->slow_ns);
+		else
+			gs_json_null(j);
 		durations(j, &x->duration);
 		classes(j, x->classes);
 		gs_json_key(j, "typical");

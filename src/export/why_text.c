@@ -4,8 +4,8 @@
  *
  *	shop (PID 4711, go1.26.10), watched for 10.0 s: 812 requests, p50 1.20 ms, p90 45.0 ms, p99 180 ms, max 212 ms
  *
- *	FIRST CAUSE of the 82 requests that took 45.0 ms or longer (9.80 s together)
- *	  83 %   8.10 s  fsync of ledger.db in store.(*Ledger).flush ledger.go:77
+ *	FIRST CAUSE of the 82 slow requests (9.80 s together): the slowest tenth of each route, from 10.0 ms
+ *	  83 %   8.10 s  fsync of ledger.db in store.(*Ledger).flush ledger.go:77, on POST /checkout
  *	                 7.20 s of it: waited for mutex 0xc00012 in store.(*Ledger).Append ledger.go:41
  *
  *	ROUTES …
@@ -118,7 +118,7 @@ static void put_via(struct text *t, const struct gs_why_cause *c, uint32_t i)
 	put_line(t, PLAIN);
 }
 
-static void put_cause(struct text *t, const struct gs_why_cause *c)
+static void put_cause(struct text *t, const struct gs_why_cause *c, bool several_routes)
 {
 	char a[24];
 
@@ -126,6 +126,10 @@ static void put_cause(struct text *t, const struct gs_why_cause *c)
 	put_percent(t, c->share);
 	gs_out_printf(&t->line, "  %8s  ", gs_why_time(a, c->ns));
 	gs_why_describe(&t->line, &c->what, t->go_minor);
+	if (c->route && several_routes && c->route_ns * 10 >= c->ns * 9) {
+		gs_out_str(&t->line, ", on ");
+		put_name(t, c->route);
+	}
 	put_line(t, c->stands_out ? ALARM : PLAIN);
 	for (uint32_t i = 0; i < c->n_vias; i++)
 		if (c->via[i].ns * 20 >= c->ns)
@@ -135,33 +139,35 @@ static void put_cause(struct text *t, const struct gs_why_cause *c)
 static void causes(struct text *t, const struct gs_why_result *r)
 {
 	const char *what = r->functions ? "calls" : "requests";
+	const char *each = r->functions ? "function" : "route";
 	char a[24], b[24];
 
 	put_line(t, PLAIN);
-	if (r->stands_out)
-		gs_out_printf(
-			&t->line,
-			"FIRST CAUSE of the %" PRIu64 " %s that took %s or longer (%s together)",
-			r->slow, what, gs_why_time(a, r->slow_ns), gs_why_time(b, r->slow_sum_ns));
+	if (r->slow)
+		gs_out_printf(&t->line, "%s of the %" PRIu64 " slow %s (%s together): ",
+			      r->stands_out ? "FIRST CAUSE" : "NOTHING STANDS OUT in the time",
+			      r->slow, what, gs_why_time(b, r->slow_sum_ns));
+	if (r->slow && r->slow_asked)
+		gs_out_printf(&t->line, "%s and longer", gs_why_time(a, r->slow_ns));
+	else if (r->slow)
+		gs_out_printf(&t->line, "the slowest tenth of each %s, from %s", each,
+			      gs_why_time(a, r->slow_ns));
 	else if (r->duration.count == 0)
 		gs_out_printf(&t->line, "No %s ended while watching.", what);
-	else if (r->slow == 0)
+	else if (r->duration.max_ns < r->slow_ns)
 		gs_out_printf(&t->line, "NOTHING STANDS OUT: none of the %s took %s or longer.",
 			      what, gs_why_time(a, r->slow_ns));
 	else
-		gs_out_printf(&t->line,
-			      "NOTHING STANDS OUT: only %" PRIu64 " of %" PRIu64
-			      " %s took %s or longer.",
-			      r->slow, r->duration.count, what, gs_why_time(a, r->slow_ns));
+		gs_out_printf(&t->line, "NOTHING STANDS OUT: only few %s took %s or longer.", what,
+			      gs_why_time(a, r->slow_ns));
 	put_line(t, BOLD);
-	if (!r->stands_out && r->n_causes) {
-		gs_out_printf(&t->line,
-			      "Where the time of %s went:", r->slow ? "these" : "all of them");
+	if (!r->slow && r->n_causes) {
+		gs_out_printf(&t->line, "Where the time of all %s went:", what);
 		put_line(t, PLAIN);
 	}
 	for (uint32_t i = 0; i < r->n_causes && i < CAUSES_MAX; i++)
-		if (i == 0 || r->causes[i].share >= CAUSES_SHARE)
-			put_cause(t, &r->causes[i]);
+		if (i == 0 || r->causes[i].share >= CAUSES_SHARE || r->causes[i].stands_out)
+			put_cause(t, &r->causes[i], r->n_routes > 1);
 }
 
 /* ---- routes ---- */

@@ -122,8 +122,11 @@ struct gs_why_spread {
 
 struct gs_why_route {
 	const char *route;
+	uint32_t number; /* gs_why_request.route_index */
 	enum gs_call_kind kind;
 	struct gs_why_spread duration;
+	int64_t slow_ns; /* at least this long is slow here; 0: no request of it counts as slow */
+	uint64_t slow;   /* number of them */
 	uint64_t failed; /* HTTP: status 500 and above; gRPC: not OK; aborted calls */
 	int64_t classes[GS_WHY_CLASSES];
 	const struct gs_why_request *typical; /* nearest to p50 of those kept; NULL: none */
@@ -134,10 +137,13 @@ struct gs_why_route {
 /* A root cause: where the chain of blame ended. */
 struct gs_why_cause {
 	struct gs_why_what what;
-	int64_t ns;        /* of the slow requests */
-	int64_t all_ns;    /* of all requests */
-	double share;      /* ns of the slow requests' time */
-	uint64_t requests; /* slow ones it took time from */
+	int64_t ns;         /* of the slow requests */
+	int64_t all_ns;     /* of all requests */
+	double share;       /* ns of the slow requests' time */
+	uint64_t requests;  /* slow ones it took time from */
+	const char *route;  /* that has most of @ns */
+	int64_t route_ns;   /* how much of it */
+	double route_share; /* of the time of slow requests of that route */
 	bool stands_out;
 	/* Through which waits it reached the requests, most first; "itself": the requests did it themselves. */
 	struct {
@@ -155,12 +161,11 @@ struct gs_why_result {
 	int64_t classes[GS_WHY_CLASSES];
 	bool functions;      /* calls of functions, not requests */
 	uint32_t sampled;    /* 1: percentiles and causes of all requests; n: of one in n */
-	int64_t slow_ns;     /* requests at least this long are "slow" */
-	bool slow_asked;     /* … as the user said */
+	int64_t slow_ns;     /* requests at least this long may be slow (docs/why.md) */
+	bool slow_asked;     /* … as the user said; else only the slowest tenth of each route */
 	uint64_t slow;       /* number of them */
 	int64_t slow_sum_ns; /* their durations together */
 	bool stands_out;     /* something does: the first cause */
-	int64_t floor_ns;    /* below that nothing stands out (docs/why.md) */
 	const struct gs_why_cause
 		*causes; /* most of the slow requests' time first; if nothing is slow, of all */
 	uint32_t n_causes;

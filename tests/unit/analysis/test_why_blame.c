@@ -137,7 +137,7 @@ static void a_chain_of_locks_and_a_peer(void **state)
 	assert_string_equal(c->what.protocol, "postgres");
 	assert_int_equal(c->what.file->peer_port, 5432);
 	assert_int_equal(c->via[0].what.class, GS_WHY_MUTEX);
-	assert_true(c->stands_out == false); // one request is a rarity
+	assert_false(c->stands_out); // one request is a rarity
 	assert_int_equal(run.r->routes[0].failed, 1);
 	why_end(&run);
 }

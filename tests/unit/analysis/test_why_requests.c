@@ -195,14 +195,19 @@ static void percentiles_and_typical(void **state)
 	assert_int_equal(r->routes[0].duration.count, 50);
 	// They get slower all the time, so none was near the median when it came: chance has kept some.
 	assert_true(llabs(r->routes[0].typical->duration_ns - 50 * MS) <= 25 * MS);
-	assert_int_equal(r->slow_ns, 90 * MS);
-	assert_int_equal(r->slow, 11);
-	assert_int_equal(r->slow_sum_ns, 1045 * MS);
+	// The slowest tenth of each of the two routes.
+	assert_int_equal(r->slow_ns, 10 * MS);
+	assert_int_equal(r->routes[0].slow_ns, 90 * MS);
+	assert_int_equal(r->routes[1].slow_ns, 89 * MS);
+	assert_int_equal(r->slow, 12);
+	assert_int_equal(r->slow_sum_ns,
+			 (90 + 92 + 94 + 96 + 98 + 100 + 89 + 91 + 93 + 95 + 97 + 99) * MS);
 	assert_true(r->stands_out);
 	assert_true(r->causes[0].stands_out);
 	assert_int_equal(r->causes[0].what.class, GS_WHY_SLEEP);
 	assert_string_equal(r->causes[0].what.where->function, "app.nap");
-	assert_int_equal(r->causes[0].requests, 11);
+	assert_int_equal(r->causes[0].requests, 12);
+	assert_string_equal(r->causes[0].route, "GET /rb");
 	assert_true(r->causes[0].via[0].itself);
 	free(script);
 	why_end(&run);
@@ -265,11 +270,46 @@ static void one_outlier_is_no_trouble(void **state)
 		"901s ready 1\n901s run 1 tid=1\n901s end 1 tid=1 call=http1 status=200\n",
 		script);
 	run = why_run(all, NULL);
-	assert_int_equal(run.r->slow, 1);
+	assert_int_equal(run.r->slow, 0);
 	assert_false(run.r->stands_out);
 	assert_int_equal(run.r->slowest[0].duration_ns, 1000 * MS);
 	free(script);
 	free(all);
+	why_end(&run);
+}
+
+/* A route that is always slow does not hide what happens on another. */
+static void two_routes_with_troubles_of_their_own(void **state)
+{
+	char *script = malloc(1 << 20), *p = script;
+	struct why_run run;
+	int64_t t = 0;
+
+	assert_non_null(script);
+	p += sprintf(p, "0 run 1 tid=1\n");
+	for (int i = 0; i < 400; i++) {
+		const char *path = i % 4 ? "b" : "a";
+		int ms = i % 4 ? 12 : 150;
+
+		p += sprintf(p, "%" PRId64 "ms begin 1 tid=1 call=http1 method=GET path=/%s\n", t,
+			     path);
+		p += sprintf(p, "%" PRId64 "ms park 1 tid=1 reason=sleep stack=time.Sleep<app.%s\n",
+			     t, path);
+		t += ms;
+		p += sprintf(p,
+			     "%" PRId64 "ms ready 1\n%" PRId64 "ms run 1 tid=1\n%" PRId64
+			     "ms end 1 tid=1 call=http1 status=200\n",
+			     t, t, t);
+	}
+	run = why_run(script, NULL);
+	assert_int_equal(run.r->n_causes, 2);
+	assert_string_equal(run.r->causes[0].what.where->function, "app.a");
+	assert_string_equal(run.r->causes[0].route, "GET /a");
+	assert_true(run.r->causes[0].stands_out);
+	assert_string_equal(run.r->causes[1].what.where->function, "app.b");
+	assert_true(run.r->causes[1].stands_out);
+	assert_true(run.r->causes[1].route_share > 0.99);
+	free(script);
 	why_end(&run);
 }
 
@@ -346,6 +386,7 @@ int main(void)
 		cmocka_unit_test(typical_is_near_the_median),
 		cmocka_unit_test(what_is_healthy_is_accused_of_nothing),
 		cmocka_unit_test(one_outlier_is_no_trouble),
+		cmocka_unit_test(two_routes_with_troubles_of_their_own),
 		cmocka_unit_test(unknown_time_is_no_accusation),
 		cmocka_unit_test(a_filter_on_routes),
 		cmocka_unit_test(more_requests_than_records),
