@@ -470,14 +470,18 @@ static int open_writer(struct gs_timeline_writer **ret, struct gs_out *out,
 }
 
 static int gotrace_open(struct gs_timeline_writer **ret, struct gs_out *out,
-			struct gs_event_source *source, struct gs_err *err)
+			struct gs_event_source *source, const struct gs_timeline_options *o,
+			struct gs_err *err)
 {
+	(void)o; // the format has no system calls by name
 	return open_writer(ret, out, source, false, err);
 }
 
 static int gotrace_122_open(struct gs_timeline_writer **ret, struct gs_out *out,
-			    struct gs_event_source *source, struct gs_err *err)
+			    struct gs_event_source *source, const struct gs_timeline_options *o,
+			    struct gs_err *err)
 {
+	(void)o; // the format has no system calls by name
 	return open_writer(ret, out, source, true, err);
 }
 

@@ -26,6 +26,11 @@ struct gs_timeline_result {
 	uint64_t untracked; /* goroutines, threads or stacks left out: a limit was reached */
 };
 
+struct gs_timeline_options {
+	/** The name of a system call of the target's CPU, NULL if it has none; may be NULL itself. */
+	const char *(*syscall_name)(const char *goarch, int32_t number);
+};
+
 struct gs_timeline_writer;
 
 struct gs_timeline_format {
@@ -35,11 +40,12 @@ struct gs_timeline_format {
 	const char *how;   /* how to open it; %s is the file's name */
 	/**
 	 * Begin a timeline. @out and @source (for stacks, names and the process) are borrowed until
-	 * close() or abort().
+	 * close() or abort(), @o (may be NULL) only for the call.
 	 * @return 0 and *ret, or -ENOMEM.
 	 */
 	int (*open)(struct gs_timeline_writer **ret, struct gs_out *out,
-		    struct gs_event_source *source, struct gs_err *err);
+		    struct gs_event_source *source, const struct gs_timeline_options *o,
+		    struct gs_err *err);
 	/** The next @n events, in the order of time; others are taken as they come, never refused.
 	 *  @return 0, -ENOMEM, or the output's error. */
 	int (*events)(struct gs_timeline_writer *w, const struct gs_event *e, size_t n,

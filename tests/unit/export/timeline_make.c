@@ -18,6 +18,8 @@
 static const struct gs_timeline_format *const formats[] = {
 	&gs_timeline_gotrace,
 	&gs_timeline_gotrace_122,
+	&gs_timeline_perfetto,
+	&gs_timeline_jsonl,
 };
 
 static const struct gs_timeline_format *format(const char *name)
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
 	}
 	gs_out_init_fd(&out, fd);
 	began = gs_now_ns();
-	r = f->open(&w, &out, source, &err);
+	r = f->open(&w, &out, source, NULL, &err);
 	for (size_t i = 0; r == 0 && i < world.n_events; i += 1000) {
 		size_t n = world.n_events - i < 1000 ? world.n_events - i : 1000;
 
