@@ -240,8 +240,7 @@ static void hide_sections(uint8_t *file, size_t size)
 	}
 }
 
-/* Map the file privately and open it. */
-static Elf *open_elf(int fd)
+Elf *gs__go_dwarf_elf(int fd)
 {
 	struct stat st;
 	void *file;
@@ -267,7 +266,7 @@ static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 		return -1;
 	for (int f = 0; f < q->n; f++)
 		s.offset[f] = GS__GO_NO_STRUCT;
-	elf = open_elf(fd);
+	elf = gs__go_dwarf_elf(fd);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
 		return -1;
 	dw = dwarf_begin_elf(elf, DWARF_C_READ, NULL);

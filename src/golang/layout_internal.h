@@ -31,4 +31,9 @@ extern const struct gs__sandbox_limits gs__go_dwarf_limits;
 GS_CHECKED int gs__go_layout_dwarf_limited(int fd, const struct gs__sandbox_limits *limits,
 					   struct gs_go_layout *io, struct gs_err *err);
 
+struct Elf;
+/** Map the file privately, without the debug sections that say nothing of types, and open it with libelf. For children
+ *  of the sandbox: nothing is ever freed. NULL if that fails. */
+struct Elf *gs__go_dwarf_elf(int fd);
+
 #endif

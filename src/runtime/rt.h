@@ -101,7 +101,7 @@ const struct gs_stack *gs_rt_symbolize(struct gs_rt *rt, const struct gs_rt_raw_
  *  function (its physical frame); NULL if unknown. Live as long as @rt. */
 const struct gs_frame *gs_rt_creator(struct gs_rt *rt, gs_addr gopc);
 const struct gs_frame *gs_rt_start(struct gs_rt *rt, gs_addr startpc);
-/** "main.mu" or "main.cache+0x18": the global variable of the executable that contains @addr; NULL if there is none
+/** "main.mu" (also for an address inside of it, if it is no larger than a lock) or "main.cache+0x18": the global variable of the executable that contains @addr; NULL if there is none
  *  or no symbol says so. The first call reads the symbol table. Lives as long as @rt; allocates, so keep it. */
 const char *gs_rt_object_name(struct gs_rt *rt, gs_addr addr);
 

@@ -22,6 +22,7 @@
 #define SYMBOLS_MAX (1u << 19) /* of one file */
 #define VDSO_MAX (64u << 10)
 #define NAME_MAX_BYTES 512 /* of one symbol; C++ has longer ones, which are cut */
+#define LOCK_BYTES 24      /* sync.RWMutex, the largest of them */
 #define REFRESH_MAX 64u    /* looks at the memory map for pcs that are in no mapping */
 
 struct symbol {
@@ -172,6 +173,9 @@ static int open_mapped(const struct gs_rt *rt, const struct gs_map *m)
 		snprintf(path, sizeof(path), "/proc/%d/root%.4095s", pid, m->path);
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	}
+	if (fd <
+	    0) /* the process may be gone; the inode tells whether the path is still that file */
+		fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != m->ino) {
@@ -312,7 +316,8 @@ const char *gs_rt_object_name(struct gs_rt *rt, gs_addr addr)
 		return NULL;
 	uint64_t off = addr - rt->bias - s->addr;
 
-	if (off)
+	/* A mutex waits at the semaphore inside of it; a variable that small is nothing else. */
+	if (off && s->size > LOCK_BYTES)
 		snprintf(text, sizeof(text), "%.460s+0x%" PRIx64, s->name, off);
 	else
 		snprintf(text, sizeof(text), "%.511s", s->name);

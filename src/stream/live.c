@@ -444,6 +444,14 @@ static const char *live_object_name(struct gs_event_source *src, gs_addr addr)
 	return gs__names_object(&l->names, l->rt, addr);
 }
 
+static const char *live_lock_name(struct gs_event_source *src, gs_addr addr,
+				  const struct gs_stack *stack)
+{
+	struct live *l = live_of(src);
+
+	return stack ? gs__names_lock(&l->names, gs_target_exe_fd(l->target), stack) : NULL;
+}
+
 static uint32_t live_labels(struct gs_event_source *src, uint64_t goid, const struct gs_label **ret)
 {
 	struct live *l = live_of(src);
@@ -605,6 +613,7 @@ int gs_stream_live_open(struct gs_target *t, struct gs_rt *rt, const struct gs_s
 	l->pub = (struct gs_event_source){ .next = live_next,
 					   .stack = live_stack,
 					   .object_name = live_object_name,
+					   .lock_name = live_lock_name,
 					   .labels = live_labels,
 					   .stats = live_stats,
 					   .stop = live_stop,

@@ -12,6 +12,7 @@
 #include "stream/stream_private.h"
 
 #define LOOK_NS 1000000000
+#define SHARE 20 /* a look may take a twentieth of the time */
 #define ARENA_MAX ((size_t)16 << 20)
 #define GOROUTINES_MAX (1u << 20)
 #define SETS_MAX 65536u
@@ -33,7 +34,7 @@ struct gs__labels {
 	uint32_t n_sets, sets_mask;
 	struct owner *owner; /* open addressing by goid */
 	uint32_t n_owners, owner_mask;
-	int64_t look_ns;
+	int64_t look_ns, took_ns;
 };
 
 struct gs__labels *gs__labels_free(struct gs__labels *l)
@@ -171,12 +172,14 @@ uint32_t gs__labels_of(struct gs__labels **io, struct gs_rt *rt, uint64_t goid,
 		return 0;
 	struct gs__labels *l = *io;
 
-	if (l->look_ns == 0 || now - l->look_ns > LOOK_NS) {
+	if (l->look_ns == 0 ||
+	    (now - l->look_ns > LOOK_NS && now - l->look_ns > l->took_ns * SHARE)) {
 		struct gs_incomplete_list inc = { .n = 0 };
 
 		/* A target that is gone leaves what was last seen. */
 		(void)!gs_rt_goroutines(rt, &o, visit, l, &inc, NULL);
 		l->look_ns = gs_now_ns();
+		l->took_ns = l->look_ns - now;
 	}
 	const struct owner *own = owner_slot(l->owner, l->owner_mask, goid);
 

@@ -109,6 +109,8 @@ static const struct gs__rec_field gauge[] = {
 	UINT(gauge.idle_ps),         UINT(gauge.threads),
 };
 static const struct gs__rec_field lost[] = { UINT(lost.count) };
+static const struct gs__rec_field thinned[] = { UINT(thinned.mask) };
+static const struct gs__rec_field detached[] = { UPTO(detached.unseen, GS_UNSEEN_ALL) };
 
 #define TABLE(t)                                                                                   \
 	{                                                                                          \
@@ -125,6 +127,7 @@ static const struct {
 	[GS_EV_OFF_CPU] = TABLE(off_cpu), [GS_EV_SAMPLE] = TABLE(sample),
 	[GS_EV_MAP] = TABLE(map),         [GS_EV_PROCESS] = TABLE(process),
 	[GS_EV_GAUGE] = TABLE(gauge),     [GS_EV_LOST] = TABLE(lost),
+	[GS_EV_THINNED] = TABLE(thinned), [GS_EV_DETACHED] = TABLE(detached),
 };
 
 const struct gs__rec_field *gs__rec_fields(enum gs_event_kind k, uint32_t *ret_n)

@@ -462,8 +462,8 @@ static void facts(struct tee *t, const struct gs_event *e)
 {
 	switch (e->kind) {
 	case GS_EV_GO_PARK:
-		object(t, e->park.object);
-		if (e->park.wait >= GS_WAIT_MUTEX && e->park.wait <= GS_WAIT_COND)
+		if (!object(t, e->park.object) && e->park.wait >= GS_WAIT_MUTEX &&
+		    e->park.wait <= GS_WAIT_SEMAPHORE)
 			lock(t, e->park.object, e->stack);
 		break;
 	case GS_EV_OFF_CPU:

@@ -181,14 +181,27 @@ struct gs__name {
 	const char *name; /* NULL: there is none */
 };
 
-/* Answers of gs_rt_object_name(), kept. */
+/* A type with locks, and what a lock of it is called. */
+struct gs__lock_type {
+	char *type; /* owned; "example.com/shop/store.Ledger" */
+	char *name; /* owned; "store.Ledger.mu"; NULL: it cannot be told */
+};
+
+#define GS__LOCK_TYPES 64
+
+/* Answers of gs_rt_object_name() and gs_go_lock_field(), kept. */
 struct gs__names {
 	struct gs__name *v; /* open addressing */
 	uint32_t n, mask;
+	struct gs__lock_type lock[GS__LOCK_TYPES];
+	uint32_t n_locks;
 };
 
 void gs__names_deinit(struct gs__names *s);
 /** The global variable that contains @addr; NULL. Lives as long as @rt. */
 const char *gs__names_object(struct gs__names *s, struct gs_rt *rt, gs_addr addr);
+/** Name of the lock that the goroutine with @stack waited for, by the type whose method called the lock; NULL.
+ *  @fd: of the executable. The first question about a type costs 10 to 60 ms. Lives as long as @s. */
+const char *gs__names_lock(struct gs__names *s, int fd, const struct gs_stack *stack);
 
 #endif
