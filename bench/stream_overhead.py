@@ -34,8 +34,19 @@ def process_cpu_ns(pid):
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
+def before_others():
+    """In a new process: a group of its own, which runs before whatever else the machine does."""
+    os.setsid()
+    try:
+        os.nice(-15)
+        with open('/proc/self/autogroup', 'w') as f:  # where it is on, niceness counts within a session only
+            f.write('-15')
+    except OSError:
+        pass  # on a quiet machine it makes no difference
+
+
 def on_cpu(n, argv, **kw):
-    return subprocess.Popen(['taskset', '-c', str(n), *map(str, argv)], start_new_session=True, **kw)
+    return subprocess.Popen(['taskset', '-c', str(n), *map(str, argv)], preexec_fn=before_others, **kw)
 
 
 class Shop:
@@ -163,8 +174,8 @@ class Gosonde(Tool):
 
     def seen(self):
         text = self.output()
-        document = json.loads(text[text.index('{'):])
-        return sum(r['count'] for r in document['routes'])
+        document, _ = json.JSONDecoder().raw_decode(text, text.index('{'))  # stderr is in there too
+        return document['requests']['count']
 
 
 class Bpftrace(Tool):

@@ -5,8 +5,9 @@
  * instruction that the kernel emulates, the other with one that it single-steps (arch/x86/kernel/uprobes.c,
  * arch/arm64/kernel/probes/decode-insn.c). Machines differ by a factor of ten here, virtual ones most of all.
  *
- * The median of many short rounds is taken, because a busy machine only ever adds. What comes out is the cost
- * with warm caches; a thread that does other work between two hits pays some more.
+ * CPU time of this thread is compared, and the median of many short rounds is taken, because a busy machine only
+ * ever adds. What comes out is the cost with warm caches; a thread that does other work between two hits pays some
+ * more.
  */
 #include "probe/budget.h"
 
@@ -277,25 +278,34 @@ static double median(double *v, size_t n)
 	return v[n / 2];
 }
 
+/* Of this thread alone: on a busy machine others run in between. */
+static int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 static double time_calls(struct bench *b, void (*site)(void), enum gs_cost_mode mode)
 {
 	unsigned int calls = site == gs_cost_site_stepped ? STEPPED_CALLS : CALLS;
 	int64_t begin;
 
 	b->bpf->bss->gs_cost_control.mode = mode;
-	begin = gs_now_ns();
+	begin = cpu_ns();
 	gs_cost_deep(calls, site, STACK_DEPTH);
-	return (double)(gs_now_ns() - begin) / calls;
+	return (double)(cpu_ns() - begin) / calls;
 }
 
 static double time_syscalls(void)
 {
-	int64_t begin = gs_now_ns();
+	int64_t begin = cpu_ns();
 
 	for (int i = 0; i < SYSCALLS; i++)
 		(void)syscall(
 			SYS_getppid); // the cheapest one that glibc and the kernel leave alone
-	return (double)(gs_now_ns() - begin) / SYSCALLS;
+	return (double)(cpu_ns() - begin) / SYSCALLS;
 }
 
 /* Over all CPUs; @ret_frames: of a stack. */
