@@ -2,8 +2,8 @@
 /*
  * Which root causes the slow requests have in common.
  *
- * What is slow: what the user says (--slow); else the slowest tenth of each route, but nothing below a floor of 10 ms (1 ms
- * for calls of functions), and no route on which reaching the floor is a rarity (one request in a hundred, and at
+ * What is slow: what the user says (--slow); else the slowest tenth of each route, but not fewer than ten, because
+ * from two or three nothing can be concluded; nothing below a floor of 10 ms (1 ms for calls of functions), and no route on which reaching the floor is a rarity (one request in a hundred, and at
  * least three). By route, because else one that is always slow would hide what happens on the others. A cause stands out
  * when it takes a tenth of the time of all slow requests, or a third on one of the routes. In a healthy program nothing reaches the
  * floor.
@@ -16,6 +16,7 @@
 #define FLOOR_FUNCTION_NS 1000000
 #define STANDS_OUT_SHARE 0.1
 #define STANDS_OUT_ON_ROUTE 0.33
+#define TENTH_MIN 10u
 #define RARE_SHARE 0.01
 #define RARE_COUNT 3
 #define CAUSES_SHOWN 64u
@@ -46,16 +47,27 @@ struct causes {
 static int64_t slow_from(const struct gs__build *b, const struct gs_why_route *r, uint32_t number)
 {
 	const struct gs_why *w = b->w;
-	uint64_t over = 0;
+	uint64_t tenth = r->duration.count / 10, over = 0;
+	int64_t from_ns = b->r->slow_ns;
 
 	if (b->r->slow_asked)
-		return b->r->slow_ns;
-	for (uint32_t i = 0; i < w->n_records; i++)
-		if (w->records[i].route == number && w->records[i].duration_ns >= b->r->slow_ns)
-			over += w->stride;
+		return from_ns;
+	if (tenth < TENTH_MIN)
+		tenth = TENTH_MIN;
+	for (uint32_t i = w->n_records; i > 0; i--) {
+		const struct gs__record *q = &w->records[b->order[i - 1]];
+
+		if (q->duration_ns < b->r->slow_ns)
+			break;
+		if (q->route != number)
+			continue;
+		over += w->stride;
+		if (over <= tenth)
+			from_ns = q->duration_ns;
+	}
 	if (over < RARE_COUNT || (double)over < RARE_SHARE * (double)r->duration.count)
 		return INT64_MAX;
-	return r->duration.p90_ns > b->r->slow_ns ? r->duration.p90_ns : b->r->slow_ns;
+	return from_ns;
 }
 
 static void find_slow(struct causes *c)

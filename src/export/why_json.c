@@ -5,7 +5,7 @@
  *	{"schema","process":{…},"taken_at","watched_seconds",
  *	 "requests":{"count","duration_seconds":{"p50","p90","p99","max"},"sum_seconds","of":"requests|functions",
  *	             "sampled","begun_before","aborted","uncertain","unfinished","classes":{"CLASS":seconds}},
- *	 "slow":{"from_seconds","asked","count","sum_seconds"},"stands_out",
+ *	 "slow":{"from_seconds","asked","count","sum_seconds","stands_out"},
  *	 "causes":[{WHAT,"seconds","share","all_seconds","requests","stands_out",
  *	           "route","route_seconds","route_share","via":[{WHAT,"seconds"}|{"itself":true,…}]}],
  *	 "routes":[{"route","count","failed","slow","slow_from_seconds","duration_seconds":{…},"sum_seconds","classes":{…},"typical":REQUEST|null}],
@@ -317,8 +317,8 @@ static void totals(const struct json *t)
 	gs_json_kv_bool(j, "asked", r->slow_asked);
 	gs_json_kv_u64(j, "count", r->slow);
 	seconds(j, "sum_seconds", r->slow_sum_ns);
-	gs_json_close(j);
 	gs_json_kv_bool(j, "stands_out", r->stands_out);
+	gs_json_close(j);
 }
 
 static void via(const struct json *t, const struct gs_why_cause *c)
