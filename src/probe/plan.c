@@ -113,8 +113,9 @@ int gs_probe_plan_make(const struct gs_probe_binary *b, const struct gs_probe_wi
 	if (r == 0 && w->want & GS_PROBE_WANT_FUNCTIONS)
 		r = gs__plan_functions(&pl, err);
 	if (r == 0)
-		r = gs__plan_modules(&pl, err);
+		r = gs__plan_inlined(&pl, err);
 	if (r < 0)
 		return r;
+	gs__plan_modules(&pl);
 	return ret->n_refused ? 1 : 0;
 }

@@ -95,12 +95,29 @@ static uint8_t reason_of(const char *text)
 	return GS_WIRE_REASON_OTHER;
 }
 
+static const char *const *reason_texts(const struct gs_probe_binary *b, uint32_t *ret_n)
+{
+	*ret_n = b->wait_reasons ? b->n_wait_reasons : b->layout->n_wait_reasons;
+	return b->wait_reasons ? b->wait_reasons : b->layout->wait_reasons;
+}
+
+uint32_t gs__plan_reason(const struct gs__plan *pl, const char *text)
+{
+	uint32_t n;
+	const char *const *texts = reason_texts(pl->b, &n);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (texts[i] && strcmp(texts[i], text) == 0)
+			return i;
+	return UINT32_MAX;
+}
+
 void gs__plan_config(struct gs__plan *pl)
 {
 	const struct gs_probe_binary *b = pl->b;
 	struct gs_wire_config *c = &pl->p->config;
-	const char *const *text = b->wait_reasons ? b->wait_reasons : b->layout->wait_reasons;
-	uint32_t n = b->wait_reasons ? b->n_wait_reasons : b->layout->n_wait_reasons;
+	uint32_t n;
+	const char *const *text = reason_texts(b, &n);
 
 	c->want = pl->w->want;
 	runtime_offsets(b->layout, c);

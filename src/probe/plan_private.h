@@ -69,7 +69,11 @@ GS_CHECKED int gs__plan_sites(struct gs__plan *pl, struct gs_err *err);
 void gs__plan_config(struct gs__plan *pl);
 /** Sites of watched functions. */
 GS_CHECKED int gs__plan_functions(struct gs__plan *pl, struct gs_err *err);
+/** Number of a wait reason in this release; UINT32_MAX if it has none of that name. */
+uint32_t gs__plan_reason(const struct gs__plan *pl, const char *text);
+/** Tell which planned functions were inlined somewhere by a profile-guided build. */
+GS_CHECKED int gs__plan_inlined(struct gs__plan *pl, struct gs_err *err);
 /** Offsets of structures of gRPC and golang.org/x/net/http2. */
-GS_CHECKED int gs__plan_modules(struct gs__plan *pl, struct gs_err *err);
+void gs__plan_modules(struct gs__plan *pl);
 
 #endif

@@ -41,7 +41,9 @@ struct wanted {
 };
 
 #define LIFE(prog) GS_PROBE_WANT_GOROUTINES, prog, GS_GROUP_LIFE, PART_BEGIN
-#define REQUEST(prog) GS_PROBE_WANT_REQUESTS, prog, GS_GROUP_REQUESTS, PART_BEGIN, NEED_IF_USED, 0
+#define REQUEST_OF(prog, arg)                                                                      \
+	GS_PROBE_WANT_REQUESTS, prog, GS_GROUP_REQUESTS, PART_BEGIN, NEED_IF_USED, arg
+#define REQUEST(prog) REQUEST_OF(prog, 0)
 #define RUNTIME(kind)                                                                              \
 	GS_PROBE_WANT_RUNTIME, GS_PROG_RUNTIME, GS_GROUP_RUNTIME, PART_BEGIN, NEED_EXPECTED, kind
 
@@ -72,7 +74,7 @@ static const struct wanted wanted[] = {
 	{ "net/http.(*http2responseWriter).handlerDone",
 	  "net/http/internal/http2.(*responseWriter).handlerDone", REQUEST(GS_PROG_HTTP2_END),
 	  "ends of HTTP/2 requests" },
-	{ XNET "(*responseWriter).handlerDone", NULL, REQUEST(GS_PROG_HTTP2_END),
+	{ XNET "(*responseWriter).handlerDone", NULL, REQUEST_OF(GS_PROG_HTTP2_END, 1),
 	  "ends of HTTP/2 requests served by golang.org/x/net" },
 	{ GRPC "(*Server).handleStream", NULL, REQUEST(GS_PROG_GRPC_BEGIN), "gRPC calls" },
 	{ TRANSPORT "(*http2Server).writeStatus", TRANSPORT "(*http2Server).WriteStatus",
@@ -149,8 +151,16 @@ static bool asked(const struct gs__plan *pl, const struct wanted *w)
 
 static uint32_t arg_of(const struct gs__plan *pl, const struct wanted *w)
 {
-	// goschedImpl(gp, preempted) since 1.22.
-	return w->program == GS_PROG_GOSCHED ? pl->minor >= 22 : w->arg;
+	switch (w->program) {
+	case GS_PROG_GOSCHED:
+		return pl->minor >= 22; // goschedImpl(gp, preempted)
+	case GS_PROG_PREEMPTPARK:
+		return gs__plan_reason(pl, "preempted");
+	case GS_PROG_COROSWITCH:
+		return gs__plan_reason(pl, "coroutine");
+	default:
+		return w->arg;
+	}
 }
 
 /* Tell what a row's absence costs. @return 0, or the failure if nothing is left to tell. */

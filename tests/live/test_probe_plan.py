@@ -18,7 +18,7 @@ import signal
 import struct
 import subprocess
 
-from harness import BUILD, ROOT, go_command, run_checked, start, tap, target_path, wait_for
+from harness import BUILD, ROOT, Skip, go_command, run_checked, start, tap, target_path, tmp_dir, wait_for
 
 PLAN_PRINT = BUILD / 'tests/unit/probe/plan_print'
 CODE_PRINT = BUILD / 'tests/unit/golang/code_print'
@@ -327,6 +327,87 @@ def check_release(release, variant):
     return test
 
 
+# --- modules outside of Go -----------------------------------------------------------------------------
+
+MODULES = {
+    'google.golang.org/grpc': (['1.51.0', '1.68.0', '1.71.0', '1.80.0'], '''package main
+
+import (
+	"net"
+
+	"google.golang.org/grpc"
+)
+
+func main() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = grpc.NewServer().Serve(l)
+	}
+	panic(err)
+}
+'''),
+    'golang.org/x/net': (['0.10.0', '0.41.0'], '''package main
+
+import (
+	"net/http"
+
+	"golang.org/x/net/http2"
+)
+
+func main() {
+	s := &http.Server{Addr: "127.0.0.1:0"}
+	if err := http2.ConfigureServer(s, &http2.Server{}); err != nil {
+		panic(err)
+	}
+	panic(s.ListenAndServeTLS("cert.pem", "key.pem"))
+}
+'''),
+}
+SITES = {
+    'google.golang.org/grpc': {'google.golang.org/grpc.(*Server).handleStream',
+                               'google.golang.org/grpc/internal/transport.(*http2Server).WriteStatus',
+                               'google.golang.org/grpc/internal/transport.(*http2Server).writeStatus'},
+    'golang.org/x/net': {'net/http.serverHandler.ServeHTTP', 'golang.org/x/net/http2.(*responseWriter).handlerDone'},
+}
+CONFIG = {
+    'google.golang.org/grpc': ['grpc_stream_inner', 'grpc_stream_method', 'grpc_status_proto', 'grpc_proto_code'],
+    'golang.org/x/net': ['xnet_writer_state', 'xnet_state_req', 'xnet_state_status', 'xnet_state_bytes'],
+}
+
+
+def build_module(module, version, program, flags):
+    path = tmp_dir() / f'{module.replace("/", "_")}-{version}-{len(flags)}'
+    path.mkdir(exist_ok=True)
+    (path / 'main.go').write_text(program)
+    (path / 'go.mod').write_text(f'module gosonde.example/m\n\ngo 1.24\n\nrequire {module} v{version}\n')
+    env = dict(os.environ, GOTOOLCHAIN='local', GOFLAGS='-mod=mod', CGO_ENABLED='0', GOWORK='off')
+    r = subprocess.run([go_command('newest'), 'build', '-o', 'm', *flags, '.'], cwd=path, env=env, capture_output=True,
+                       text=True)
+    if r.returncode:
+        raise Skip(f'{module} v{version} cannot be built here: {r.stderr[-300:]}')
+    return path / 'm'
+
+
+def check_module(module, version):
+    """Sites, and the same offsets from the program's DWARF and, without that, from the table."""
+    def test():
+        program = MODULES[module][1]
+        path = build_module(module, version, program, [])
+        bare = build_module(module, version, program, ['-ldflags=-s -w'])
+        p, q = plan(path, '--want', 4), plan(bare, '--want', 4)
+        listing, data = Listing(go_command('newest'), path, False), path.read_bytes()
+        sites = [s for s in p['sites'] if s['program'] < UPROBES]
+        wrong = [f'{s["function"]}: {why}' for s in sites for why in [check_site(listing, data, s)] if why]
+        placed = SITES[module] & {s['function'] for s in sites}
+        tap.ok(not wrong and len(placed) == 2, f'{module} v{version}: sites', *wrong, placed)
+        keys = CONFIG[module]
+        tap.equal({k: q['config'][k] for k in keys}, {k: p['config'][k] for k in keys},
+                  f'{module} v{version}: the table has the offsets of the DWARF')
+        tap.ok(p['config'][keys[-1]] > 0 and not q['refused'], f'{module} v{version}: known', q['refused'])
+    test.__name__ = f'{module.split("/")[-1]}_{version}'
+    return test
+
+
 # --- a running process -------------------------------------------------------------------------------
 
 def exe_bias(pid, path):
@@ -385,7 +466,10 @@ def main():
     p.add_argument('--variant', action='append')
     p.add_argument('--all', action='store_true', help='every release')
     p.add_argument('--no-live', action='store_true')
+    p.add_argument('--modules', action='store_true', help='only gRPC and golang.org/x/net; needs the module proxy')
     a = p.parse_args()
+    if a.modules:
+        tap.run(*[check_module(m, v) for m, (versions, _) in MODULES.items() for v in versions])
     releases = a.release or ['newest']
     if a.all:
         releases = run_checked([ROOT / 'tools' / 'go_toolchain', '--list']).split()
