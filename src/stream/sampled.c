@@ -14,14 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "stream/stream.h"
+#include "stream/stream_private.h"
 
 #define LOOK_NS 20000000 /* distance of two looks */
 #define SHARE 20         /* a look may take a twentieth of the time */
@@ -450,7 +449,6 @@ static uint32_t sampled_labels(struct gs_event_source *src, uint64_t goid,
 static const struct gs_stream_stats *sampled_stats(struct gs_event_source *src)
 {
 	struct sampled *s = sampled_of(src);
-	struct rusage ru;
 
 	if (s->has_clock) {
 		int64_t now = clock_ns(s->target_clock);
@@ -459,8 +457,7 @@ static const struct gs_stream_stats *sampled_stats(struct gs_event_source *src)
 			s->stats.target_cpu_ns = now - s->target_cpu_begin;
 	}
 	s->stats.self_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	if (getrusage(RUSAGE_SELF, &ru) == 0)
-		s->stats.self_rss_bytes = (uint64_t)ru.ru_maxrss * 1024;
+	s->stats.self_rss_bytes = gs__self_rss_bytes();
 	return &s->stats;
 }
 

@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* From a target and its runtime to what the planner of probes wants to know. */
-#include "stream/stream.h"
+/* From a target and its runtime to what the planner of probes wants to know; what gosonde itself takes. */
+#include "stream/stream_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+
+/* Not ru_maxrss, which a process inherits from the one that started it. */
+uint64_t gs__self_rss_bytes(void)
+{
+	GS_CLEANUP(gs_fclosep) FILE *f = fopen("/proc/self/status", "re");
+	uint64_t kib = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmHWM: %" SCNu64, &kib) == 1)
+			break;
+	return kib * 1024;
+}
 
 int gs_stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
 		   struct gs_probe_plan *ret, struct gs_err *err)

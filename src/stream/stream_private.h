@@ -15,6 +15,9 @@
 #include "runtime/rt.h"
 #include "stream/stream.h"
 
+/** The most memory that gosonde had so far (VmHWM); 0: not known. */
+uint64_t gs__self_rss_bytes(void);
+
 /* --- order -------------------------------------------------------------------------------------- */
 
 /* Where a record lies, and when it was made. */
@@ -119,11 +122,13 @@ struct gs__decoder {
 	const char *const *reasons; /* by number */
 	uint32_t n_reasons;
 	enum gs_wait wait[256];
-	uint64_t unknown; /* records of no known kind */
+	uint64_t unknown;   /* records of no known kind */
+	uint32_t unseen;    /* GS_UNSEEN_*: left out of events from now on */
+	uint32_t thin_mask; /* the same of goroutines */
 };
 
 void gs__decoder_init(struct gs__decoder *d, struct gs_rt *rt, struct gs__stacks *stacks);
-/** Fill @ret from a record, which must live as long as @ret is used. False: not an event. */
+/** Fill @ret from a record, which must live as long as @ret is used. False: not an event, or one that is left out. */
 bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_event *ret);
 
 /* --- goroutines at the start -------------------------------------------------------------------- */
