@@ -413,7 +413,7 @@ static void take_unsampled(struct gs_blame *b, const struct work *w, const struc
 
 	if (part->class == GS_WHY_GC_ASSIST)
 		put_cpu(b, w, part, part->ns, v->stack, 0, false);
-	else if (part->class != GS_WHY_CGO && h && h->stack)
+	else if (part->class != GS_WHY_CGO && !(v->flags & GS_IVL_F_UNSEEN) && h && h->stack)
 		put_cpu(b, w, part, part->ns, h->stack, h->kernel_stack, false);
 	else if (part->class == GS_WHY_CPU_USER && w->release_stack)
 		put_cpu(b, w, part, part->ns, w->release_stack, 0, true); // where it ended
@@ -432,7 +432,8 @@ static void take_on(struct gs_blame *b, const struct work *w, const struct gs_in
 
 	for (uint32_t i = 0; i < n_samples; i++)
 		fit += kind_of_sample(b, samples[i]) == kind;
-	if (fit == 0 || part->class == GS_WHY_GC_ASSIST || part->class == GS_WHY_CGO) {
+	if (fit == 0 || part->class == GS_WHY_GC_ASSIST || part->class == GS_WHY_CGO ||
+	    v->flags & GS_IVL_F_UNSEEN) {
 		take_unsampled(b, w, v, part);
 		return;
 	}
@@ -534,6 +535,7 @@ static void look(struct gs_blame *b, const struct work *w)
 {
 	const struct gs_life *life = gs_lives_find(b->lives, w->goid);
 	int64_t done = w->b; // what is before that is still to be explained
+	int64_t last = w->a; // what is after that, nobody saw
 	const struct gs_interval *v;
 	struct gs_life_walk walk;
 	bool all = true;
@@ -551,6 +553,7 @@ static void look(struct gs_blame *b, const struct work *w)
 				break;
 			take(b, w, &walk, v, a, end);
 			done = a;
+			last = end > last ? end : last;
 		}
 		b->tree.forgotten |= walk.forgotten;
 		if (all && life->born_ns > w->a && life->born_ns >= done && w->depth > 0) {
@@ -563,6 +566,8 @@ static void look(struct gs_blame *b, const struct work *w)
 			ask(b, creator);
 		}
 	}
+	if (last < w->b && w->depth > 0 && gs_lives_thinned_out(b->lives, w->goid))
+		b->tree.node[w->parent].cut = true;
 	if (b->steps >= STEPS_MAX)
 		b->tree.cut = b->tree.node[w->parent].cut = true;
 }

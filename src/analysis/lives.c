@@ -18,7 +18,7 @@
  *	                          ON → YIELD → READY;  ON → EXIT
  *
  * ON is cut at each event that carries usage, so that what usage says belongs to one interval. OFF_CPU comes
- * when it is over and is cut out of ON. Events that do not fit (lost, repeated by probes
+ * when it is over and is cut out of ON. A goroutine that is not followed any more (THINNED) is dead. Events that do not fit (lost, repeated by probes
  * that are hit twice, goroutines never seen) close what is open, mark it as doubtful and go on
  * from what the event says.
  */
@@ -130,6 +130,8 @@ static void open_as(struct gs_lives *l, struct gs_life *life, enum gs_interval_k
 		life->open.flags = GS_IVL_F_ASSIST;
 		life->open.stack = life->assist_stack;
 	}
+	if (kind == GS_IVL_ON && l->unseen & GS_UNSEEN_THREADS)
+		life->open.flags |= GS_IVL_F_UNSEEN;
 }
 
 /* The goroutine ran up to now, even if nobody saw it start. */
@@ -359,16 +361,67 @@ static void on_sample(struct gs_lives *l, struct gs_life *life, const struct gs_
 		append(l, life, &v);
 }
 
+static void end_stop(struct gs_lives *l, int64_t t)
+{
+	l->stops[l->n_stops++ % GS__STOPS] =
+		(struct gs__stop){ .begin_ns = l->stop_begin_ns, .end_ns = t };
+	l->stop_begin_ns = 0;
+}
+
 static void on_runtime(struct gs_lives *l, const struct gs_event *e)
 {
 	if (e->runtime.what == GS_RUNTIME_STW_BEGIN) {
 		if (!l->stop_begin_ns)
 			l->stop_begin_ns = e->t_ns;
 	} else if (e->runtime.what == GS_RUNTIME_STW_END && l->stop_begin_ns) {
-		l->stops[l->n_stops++ % GS__STOPS] =
-			(struct gs__stop){ .begin_ns = l->stop_begin_ns, .end_ns = e->t_ns };
-		l->stop_begin_ns = 0;
+		end_stop(l, e->t_ns);
 	}
+}
+
+/* ---- less is seen ---- */
+
+bool gs_lives_thinned_out(const struct gs_lives *l, uint64_t goid)
+{
+	return l->thin_mask && gs_thinned_out(goid, l->thin_mask);
+}
+
+/* What it did up to now is known, but for what its thread did since it was last heard of. */
+static void let_go(struct gs_lives *l, struct gs_life *life)
+{
+	if (!gs_lives_thinned_out(l, life->goid))
+		return;
+	if (life->open.kind == GS_IVL_WAIT)
+		life->open.flags |= GS_IVL_F_NO_WAKER;
+	else if (life->open.kind == GS_IVL_ON)
+		life->open.flags |= GS_IVL_F_UNSEEN;
+	close_open(l, life, l->now_ns, NULL);
+	life->open = (struct gs_interval){ .kind = GS_IVL_NONE };
+	life->in_assist = false;
+	l->counts.thinned++;
+	gs__life_bury(l, life);
+}
+
+/* Threads that are off the CPU now will not be told of: that concerns all of the current stretch. */
+static void see_less(struct gs_lives *l, struct gs_life *life)
+{
+	if (life->open.kind == GS_IVL_ON && l->unseen & GS_UNSEEN_THREADS)
+		life->open.flags |= GS_IVL_F_UNSEEN;
+	if (l->unseen & GS_UNSEEN_RUNTIME)
+		life->in_assist = false;
+}
+
+static void on_detached(struct gs_lives *l, const struct gs_event *e)
+{
+	l->unseen |= e->detached.unseen;
+	if (l->unseen & GS_UNSEEN_RUNTIME && l->stop_begin_ns)
+		end_stop(l, e->t_ns);
+	gs__lives_each(l, see_less);
+}
+
+static void on_thinned(struct gs_lives *l, const struct gs_event *e)
+{
+	l->thin_mask |= e->thinned.mask;
+	gs__lives_each(l, let_go);
 }
 
 static bool about_a_life(const struct gs_event *e)
@@ -439,7 +492,11 @@ void gs_lives_event(struct gs_lives *l, const struct gs_event *e)
 		l->now_ns = e->t_ns;
 	if (e->kind == GS_EV_RUNTIME)
 		on_runtime(l, e);
-	if (!about_a_life(e))
+	else if (e->kind == GS_EV_THINNED)
+		on_thinned(l, e);
+	else if (e->kind == GS_EV_DETACHED)
+		on_detached(l, e);
+	if (!about_a_life(e) || gs_lives_thinned_out(l, e->goid))
 		return;
 	life = gs__life_get(l, e->goid);
 	if (!life)

@@ -35,6 +35,7 @@ enum {
 	GS_IVL_F_RUNNABLE = 512, /* OFF: the kernel took the CPU away from it */
 	GS_IVL_F_OPEN = 1024,    /* still going on: what a CPU was used for is not known yet */
 	GS_IVL_F_IO_WAIT = 2048,
+	GS_IVL_F_UNSEEN = 4096, /* ON: whether its thread was on a CPU and what for was not seen */
 };
 
 struct gs_interval {
@@ -95,7 +96,9 @@ struct gs_lives_counts {
 	uint64_t repeated;                     /* events that told nothing new */
 	uint64_t doubtful;                     /* events that contradicted what was known */
 	uint64_t not_followed;                 /* events of goroutines beyond the limit */
-	uint32_t lives, runnable;              /* now */
+	uint64_t
+		thinned; /* goroutines that were followed and are not any more, see GS_EV_THINNED */
+	uint32_t lives, runnable; /* now */
 };
 
 struct gs_lives;
@@ -110,6 +113,8 @@ void gs_lives_event(struct gs_lives *l, const struct gs_event *e);
 
 /** The life of a goroutine, borrowed until the next event; NULL if unknown. */
 struct gs_life *gs_lives_find(struct gs_lives *l, uint64_t goid);
+/** Whether the stream says nothing of it any more, see GS_EV_THINNED. */
+bool gs_lives_thinned_out(const struct gs_lives *l, uint64_t goid);
 /** Time of the latest event. */
 int64_t gs_lives_now(const struct gs_lives *l);
 /** Time within [@a, @b) in which the world was stopped. */

@@ -33,6 +33,7 @@ struct gs_lives {
 	uint64_t n_stops;
 	int64_t stop_begin_ns; /* 0: the world is not stopped */
 	int64_t now_ns;
+	uint32_t thin_mask, unseen; /* of GS_EV_THINNED, GS_EV_DETACHED */
 	struct gs_lives_counts counts;
 };
 
@@ -52,6 +53,8 @@ static inline struct gs__object *gs__object(const struct gs_lives *l, uint64_t o
 
 /** The life of a goroutine, made if there is none; NULL when there are too many. */
 struct gs_life *gs__life_get(struct gs_lives *l, uint64_t goid);
+/** Call @visit for every goroutine that has not ended; it may bury the one it is given. */
+void gs__lives_each(struct gs_lives *l, void (*visit)(struct gs_lives *l, struct gs_life *life));
 /** It has ended: its place may be taken by another once nothing of it is kept. */
 void gs__life_bury(struct gs_lives *l, struct gs_life *life);
 

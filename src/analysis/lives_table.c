@@ -188,6 +188,16 @@ struct gs_life *gs__life_get(struct gs_lives *l, uint64_t goid)
 	return life;
 }
 
+void gs__lives_each(struct gs_lives *l, void (*visit)(struct gs_lives *l, struct gs_life *life))
+{
+	for (uint32_t i = 0; i < l->n_lives; i++) {
+		struct gs_life *life = life_at(l, i);
+
+		if (!life->dead)
+			visit(l, life);
+	}
+}
+
 void gs__life_bury(struct gs_lives *l, struct gs_life *life)
 {
 	// Index + 1 of a life is what its bucket's chain holds.

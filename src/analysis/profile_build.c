@@ -22,7 +22,6 @@
 #include "analysis/why_classes.h"
 #include "base/arena.h"
 #include "base/hash.h"
-#include "bpf/stream.wire.h"
 
 #define MIN_SLOTS 1024u
 #define MAX_GOROUTINES 262144u
@@ -338,6 +337,27 @@ static int on_sample(struct gs_profile_build *b, const struct gs_event *e, struc
 	return count(b, &k, e->goid, e->sample.period_ns, err);
 }
 
+/* Of goroutines that are not followed any more nobody knows how long they still wait: up to now they did. */
+static int on_thinned(struct gs_profile_build *b, const struct gs_event *e, struct gs_err *err)
+{
+	uint32_t i = 0;
+	int r = 0;
+
+	while (r == 0 && i < b->n_slots) {
+		struct waiting *w = &b->slots[i];
+
+		if (!w->goid || !gs_thinned_out(w->goid, e->thinned.mask)) {
+			i++;
+			continue;
+		}
+		if (e->t_ns > w->since_ns)
+			r = close_wait(b, w, e->t_ns, err);
+		b->missing.not_followed++;
+		take_away(b, w); // another may be in the slot now
+	}
+	return r;
+}
+
 int gs_profile_build_event(struct gs_profile_build *b, const struct gs_event *e, struct gs_err *err)
 {
 	if (!b->begin_ns)
@@ -370,6 +390,8 @@ int gs_profile_build_event(struct gs_profile_build *b, const struct gs_event *e,
 	case GS_EV_LOST:
 		b->missing.lost += e->lost.count;
 		return 0;
+	case GS_EV_THINNED:
+		return on_thinned(b, e, err);
 	default:
 		return 0;
 	}
@@ -384,12 +406,10 @@ static int by_goid(const void *a, const void *b)
 	return (x->goid > y->goid) - (x->goid < y->goid);
 }
 
-/* In the order of goids: that of the slots is another in each run of gosonde. Of goroutines that the budget
- * stopped following nobody knows whether they still wait. */
+/* In the order of goids: that of the slots is another in each run of gosonde. */
 static int close_all(struct gs_profile_build *b, int64_t end_ns, struct gs_err *err)
 {
-	uint32_t log2 = b->source->stats(b->source)->thinned_log2;
-	uint32_t mask = log2 < 32 ? (UINT32_C(1) << log2) - 1 : UINT32_MAX, n = 0;
+	uint32_t n = 0;
 	int r = 0;
 
 	for (uint32_t i = 0; i < b->n_slots; i++)
@@ -397,12 +417,9 @@ static int close_all(struct gs_profile_build *b, int64_t end_ns, struct gs_err *
 			b->slots[n++] = b->slots[i];
 	if (n)
 		qsort(b->slots, n, sizeof(*b->slots), by_goid);
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		if (gs_wire_thin_hash(b->slots[i].goid) & mask)
-			b->missing.not_followed++;
-		else if (end_ns > b->slots[i].since_ns)
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		if (end_ns > b->slots[i].since_ns)
 			r = close_wait(b, &b->slots[i], end_ns, err);
-	}
 	memset(b->slots, 0, b->n_slots * sizeof(*b->slots));
 	b->n = 0;
 	return r;

@@ -8,7 +8,7 @@
  * call of the same function, that one was left by a panic, or this begin is the same one seen again (a probe on the
  * stack check's branch is hit a second time after the stack has grown).
  *
- * At most OPEN_MAX calls are followed at once; what is beyond is counted.
+ * At most OPEN_MAX calls are followed at once; what is beyond is counted. So are calls whose goroutine is not followed any more.
  */
 #include "analysis/requests.h"
 
@@ -210,10 +210,34 @@ static void on_end(struct gs_requests *r, struct gs_life *life, const struct gs_
 	end_innermost(r, life, e->t_ns, GS_CALL_RETURNED);
 }
 
+/* Of goroutines that are not followed any more, or of @all, no end will be seen: as if they had not begun. */
+static void abandon(struct gs_requests *r, bool all)
+{
+	for (uint32_t i = 1; i < r->n; i++) {
+		struct gs_call *c = &r->calls[i];
+		struct gs_life *life;
+
+		if (!c->used || !(all || gs_lives_thinned_out(r->lives, c->goid)))
+			continue;
+		life = gs_lives_find(r->lives, c->goid);
+		if (life)
+			life->call = 0;
+		c->used = false;
+		c->outer = r->free;
+		r->free = i;
+		r->counts.open--;
+		r->counts.abandoned++;
+	}
+}
+
 void gs_requests_event(struct gs_requests *r, const struct gs_event *e)
 {
 	struct gs_life *life;
 
+	if (e->kind == GS_EV_THINNED)
+		abandon(r, false);
+	else if (e->kind == GS_EV_DETACHED && e->detached.unseen & GS_UNSEEN_REQUESTS)
+		abandon(r, true);
 	if (e->kind != GS_EV_CALL_BEGIN && e->kind != GS_EV_CALL_END && e->kind != GS_EV_GO_EXIT)
 		return;
 	life = gs_lives_find(r->lives, e->goid);

@@ -41,7 +41,7 @@ struct gs_requests *gs_requests_new(struct gs_lives *lives, gs_call_done *done, 
 struct gs_requests *gs_requests_free(struct gs_requests *r);
 GS_DEFINE_CLEANUP(struct gs_requests *, gs_requests_free)
 
-/** Take in an event; others than CALL_BEGIN, CALL_END and GO_EXIT do nothing. */
+/** Take in an event; others than CALL_BEGIN, CALL_END, GO_EXIT, THINNED and DETACHED do nothing. */
 void gs_requests_event(struct gs_requests *r, const struct gs_event *e);
 
 /** Call @visit for each call still going on. */
@@ -52,6 +52,7 @@ struct gs_requests_counts {
 	uint64_t begun_before; /* ends of calls that began before watching */
 	uint64_t not_followed; /* too many at once */
 	uint64_t repeated;     /* begins that were seen twice */
+	uint64_t abandoned;    /* dropped because their end will not be seen */
 	uint32_t open;
 };
 const struct gs_requests_counts *gs_requests_counts(const struct gs_requests *r);

@@ -23,6 +23,8 @@
 #define CAUSES_MAX 393216u
 #define FIRST_ROOM 1024u
 #define SLOWEST_DEFAULT 5u
+/* Without these some time goes to another class than its own. Without THREADS it goes to none. */
+#define CLASSES_UNSEEN (GS_UNSEEN_RUNTIME | GS_UNSEEN_FAULTS | GS_UNSEEN_CGO | GS_UNSEEN_SYSCALLS)
 
 static void on_done(void *ctx, const struct gs_call *c, int64_t end_ns, enum gs_call_end how);
 
@@ -100,6 +102,7 @@ void gs_why_reset(struct gs_why *w)
 	w->skipped = 0;
 	w->aborted = w->uncertain = w->forgotten = 0;
 	w->begun_before_base = gs_requests_counts(w->requests)->begun_before;
+	w->abandoned_base = gs_requests_counts(w->requests)->abandoned;
 	w->begin_ns = gs_lives_now(w->lives);
 }
 
@@ -400,6 +403,8 @@ uint32_t gs__flags_of(const struct gs_why *w, const struct gs_call *c,
 
 	if (w->lost_ns && w->lost_ns >= c->begin_ns)
 		flags |= GS_WHY_UNCERTAIN;
+	if (w->unseen & CLASSES_UNSEEN)
+		flags |= GS_WHY_UNCERTAIN;
 	if (t->forgotten)
 		flags |= GS_WHY_CUT;
 	return flags;
@@ -432,6 +437,8 @@ void gs_why_event(struct gs_why *w, const struct gs_event *e)
 		w->begin_ns = e->t_ns;
 	if (e->kind == GS_EV_LOST)
 		w->lost_ns = e->t_ns;
+	else if (e->kind == GS_EV_DETACHED)
+		w->unseen |= e->detached.unseen;
 	gs_lives_event(w->lives, e);
 	gs_requests_event(w->requests, e);
 }

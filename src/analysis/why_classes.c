@@ -193,11 +193,12 @@ static uint32_t classify_on(const struct gs_interval *v, int64_t a, int64_t b,
 						 GS_WHY_FAULT_MAJOR, GS_WHY_RECLAIM, GS_WHY_CGO };
 	const int64_t ns[5] = { v->on.kernel_ns, v->on.fault_minor_ns, v->on.fault_major_ns,
 				v->on.reclaim_ns, v->on.cgo_ns };
-	bool assist = v->flags & GS_IVL_F_ASSIST;
+	/* Without the scheduler's word, time in the kernel is also time off the CPU. */
+	bool assist = v->flags & GS_IVL_F_ASSIST, unseen = v->flags & GS_IVL_F_UNSEEN;
 	int64_t left = b - a, whole = v->end_ns - v->start_ns;
 	uint32_t n = 0;
 
-	for (uint32_t i = assist ? 1 : 0; i < 5 && !(v->flags & GS_IVL_F_OPEN); i++) {
+	for (uint32_t i = assist || unseen ? 1 : 0; i < 5 && !(v->flags & GS_IVL_F_OPEN); i++) {
 		int64_t x = ns[i] ? part_of(ns[i], b - a, whole) : 0;
 		uint32_t before = n;
 
@@ -207,6 +208,8 @@ static uint32_t classify_on(const struct gs_interval *v, int64_t a, int64_t b,
 			parts[before].kernel = of[i] != GS_WHY_CGO;
 		}
 	}
+	if (unseen && !assist)
+		return put(parts, n, GS_WHY_UNKNOWN, left);
 	return put(parts, n, assist ? GS_WHY_GC_ASSIST : GS_WHY_CPU_USER, left);
 }
 

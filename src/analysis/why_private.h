@@ -67,9 +67,10 @@ struct gs_why {
 	struct gs__kept *unfinished[GS_WHY_SLOWEST_MAX];
 	uint32_t n_unfinished;
 	uint64_t unfinished_total;
-	uint64_t aborted, uncertain, forgotten, begun_before_base;
+	uint64_t aborted, uncertain, forgotten, begun_before_base, abandoned_base;
 	int64_t begin_ns; /* of the window; 0: no event yet */
 	int64_t lost_ns;  /* latest loss */
+	uint32_t unseen;  /* GS_UNSEEN_* */
 	struct gs_arena *arena;
 	struct gs_incomplete_list incomplete;
 };

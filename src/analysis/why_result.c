@@ -185,8 +185,14 @@ static void set_incomplete(struct gs__build *b)
 		*l = b->r->stats->incomplete;
 	else
 		l->n = 0;
-	gs_incomplete_add(l, "requests_uncertain", w->uncertain,
-			  "events were lost while they went on: their classes may be wrong");
+	gs_incomplete_add(
+		l, "requests_uncertain", w->uncertain,
+		"events were lost, or probes taken away, before they ended: their classes "
+		"may be wrong");
+	gs_incomplete_add(
+		l, "requests_abandoned", calls->abandoned - w->abandoned_base,
+		"they were going on when --max-overhead stopped following them and are not "
+		"measured");
 	gs_incomplete_add(l, "requests_cut", w->forgotten,
 			  "they took longer than the past that is kept in memory reaches back");
 	gs_incomplete_add(l, "requests_not_followed", calls->not_followed,

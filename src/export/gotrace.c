@@ -16,6 +16,9 @@
  *	runtime          STW, GC and mark assist ranges
  *	gauge            HeapAlloc, HeapGoal, ProcsChange
  *	sample           CPU samples
+ *	thinned          GoBlock, "not followed", of the goroutines concerned: the format has no state for "nobody knows".
+ *	                 Those that wait or are runnable run for a moment, on a thread made up for that
+ *	detached         the end of a GC cycle, if its end will not be seen; calls stay open
  *
  * The rest (threads off CPU, run queues) has no place in the format; perfetto.c has it.
  */
@@ -39,8 +42,12 @@ struct gs_timeline_writer {
 		uint32_t gomaxprocs;
 		bool waits; /* to be written */
 	} gauge;
+	uint32_t thin_mask; /* of GS_EV_THINNED */
 	bool arm64;
 };
+
+/* Threads have smaller numbers (PID_MAX_LIMIT of the kernel). */
+#define MADE_UP_THREAD INT32_MAX
 
 /* System calls by which the runtime itself waits, without entersyscall: runtime/sys_linux_{amd64,arm64}.s. A
  * goroutine that waits in one is, for Go, running. */
@@ -149,6 +156,12 @@ static void on_state(struct gs_timeline_writer *w, const struct gs_event *e)
 	(void)gs__gt_g_status(s, e->goid, status, m, stack, e->t_ns);
 }
 
+/* Whether what is told of a goroutine can be put down to it. */
+static bool is_followed(struct gs_timeline_writer *w, uint64_t goid)
+{
+	return goid && !gs_thinned_out(goid, w->thin_mask) && !gs__gt_gone(&w->s, goid);
+}
+
 static void on_create(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__gt_sched *s = &w->s;
@@ -156,7 +169,7 @@ static void on_create(struct gs_timeline_writer *w, const struct gs_event *e)
 
 	if (!m || gs__gt_g(s, e->goid))
 		return;
-	if (e->create.parent && !gs__gt_gone(s, e->create.parent))
+	if (is_followed(w, e->create.parent))
 		(void)gs__gt_runs(s, e->create.parent, m, e->t_ns);
 	else if (m->goid)
 		(void)gs__gt_runs(s, m->goid, m, e->t_ns);
@@ -169,7 +182,7 @@ static void on_create(struct gs_timeline_writer *w, const struct gs_event *e)
 static void on_ready(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__gt_sched *s = &w->s;
-	bool by_goroutine = e->ready.waker && !gs__gt_gone(s, e->ready.waker);
+	bool by_goroutine = is_followed(w, e->ready.waker);
 	struct gs__gt_m *m = by_goroutine ? gs__gt_m(s, e->tid) : NULL;
 
 	if (m && e->ready.waker != e->goid)
@@ -233,6 +246,34 @@ static void on_off_cpu(struct gs_timeline_writer *w, const struct gs_event *e)
 	    (e->flags & GS_EV_SYSCALL && !runtime_waits(w, e->off_cpu.syscall)))
 		gs__gt_syscall(&w->s, g, gs__gt_stack(&w->s.file, e->stack), e->off_cpu.off_ns,
 			       e->t_ns);
+}
+
+static void not_followed(struct gs_timeline_writer *w, struct gs__gt_g *g, int64_t t_ns)
+{
+	static const char words[] = "not followed";
+	struct gs__gt_sched *s = &w->s;
+	struct gs__gt_m *m = g->m ? g->m : gs__gt_m(s, MADE_UP_THREAD);
+
+	g = m ? gs__gt_runs(s, g->goid, m, t_ns) : NULL;
+	if (!g)
+		return;
+	gs__gt_calls_end(s, g, t_ns);
+	gs__gt_block(s, g, gs__gt_string(&s->file, words, sizeof(words) - 1), 0, t_ns);
+}
+
+static void on_thinned(struct gs_timeline_writer *w, const struct gs_event *e)
+{
+	struct gs__gt_sched *s = &w->s;
+
+	w->thin_mask |= e->thinned.mask;
+	for (uint32_t i = 0; i < s->n_g_slots; i++) {
+		struct gs__gt_g *g = &s->g[i];
+
+		if (g->goid && g->state != GS__GT_G_GONE &&
+		    gs_thinned_out(g->goid, e->thinned.mask))
+			not_followed(w, g, e->t_ns);
+	}
+	gs__gt_m_exit(s, MADE_UP_THREAD, e->t_ns);
 }
 
 /* --- The rest ---------------------------------------------------------------------------------------- */
@@ -386,10 +427,20 @@ static void on_sample(struct gs_timeline_writer *w, const struct gs_event *e)
 	gs__gt_sample(&w->s.file, m->batch.m, m->p ? (int64_t)m->p->id : -1, e->goid, stack);
 }
 
+static void on_detached(struct gs_timeline_writer *w, const struct gs_event *e)
+{
+	struct gs__gt_m *m = gs__gt_any_m(&w->s, true);
+
+	if (!(e->detached.unseen & GS_UNSEEN_RUNTIME) || w->gc != GC_ON || !m)
+		return;
+	GS__GT_EMIT(&w->s, m, e->t_ns, GS__GT_GC_END, ++w->gc_seq);
+	w->gc = GC_OFF;
+}
+
 static void on_event(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	/* Goroutine 0 is no goroutine (a thread's g0), and one that is gone does nothing any more. */
-	if (e->goid ? gs__gt_gone(&w->s, e->goid) : e->kind <= GS_EV_GO_EXIT)
+	if (e->goid ? !is_followed(w, e->goid) : e->kind <= GS_EV_GO_EXIT)
 		return;
 	switch ((enum gs_event_kind)e->kind) {
 	case GS_EV_GO_STATE:
@@ -432,6 +483,12 @@ static void on_event(struct gs_timeline_writer *w, const struct gs_event *e)
 	case GS_EV_PROCESS:
 		if (e->process.what == GS_PROCESS_THREAD_EXIT)
 			gs__gt_m_exit(&w->s, e->tid, e->t_ns);
+		break;
+	case GS_EV_THINNED:
+		on_thinned(w, e);
+		break;
+	case GS_EV_DETACHED:
+		on_detached(w, e);
 		break;
 	case GS_EV_MAP:
 	case GS_EV_LOST:

@@ -190,17 +190,30 @@ static void pop(struct gs_timeline_writer *w, struct gs__pt_goroutine *g,
 	g->depth--;
 }
 
-static void on_goexit(struct gs_timeline_writer *w, const struct gs_event *e)
+/* Its track ends. */
+static void end_goroutine(struct gs_timeline_writer *w, struct gs__pt_goroutine *g)
 {
-	struct gs__pt_goroutine *g = gs__pt_find(w, e->goid);
-
-	if (!g)
-		return;
 	gs__pt_leave(w, g);
 	gs__pt_state_close(w, g);
 	while (g->depth)
 		pop(w, g, NULL);
 	gs__pt_forget(w, g);
+}
+
+static void on_goexit(struct gs_timeline_writer *w, const struct gs_event *e)
+{
+	struct gs__pt_goroutine *g = gs__pt_find(w, e->goid);
+
+	if (g)
+		end_goroutine(w, g);
+}
+
+/* What goroutines do that are not followed any more nobody knows: nothing is shown of them from here on. */
+static void on_thinned(struct gs_timeline_writer *w, const struct gs_event *e)
+{
+	for (uint32_t i = 0; i < w->n_g; i++)
+		if (w->g[i].goid && gs_thinned_out(w->g[i].goid, e->thinned.mask))
+			end_goroutine(w, &w->g[i]);
 }
 
 /* Something begins that the states are inside of: it opens between two pieces of "running". */
@@ -319,6 +332,34 @@ static void on_runtime(struct gs_timeline_writer *w, const struct gs_event *e)
 	default: /* phases inside of a cycle */
 		break;
 	}
+}
+
+/* The ends of calls, or of assists, will not be seen: from the outermost one on they are over. */
+static void end_calls(struct gs_timeline_writer *w, struct gs__pt_goroutine *g, uint32_t unseen)
+{
+	struct gs__pf_what state = { .name = g->state };
+	uint8_t i = 0;
+
+	while (i < g->depth &&
+	       !(unseen & (g->call[i].kind ? GS_UNSEEN_REQUESTS : GS_UNSEEN_RUNTIME)))
+		i++;
+	if (i == g->depth)
+		return;
+	gs__pt_state_close(w, g);
+	while (g->depth > i)
+		pop(w, g, NULL);
+	gs__pt_state(w, g, &state);
+}
+
+static void on_detached(struct gs_timeline_writer *w, const struct gs_event *e)
+{
+	if (e->detached.unseen & GS_UNSEEN_RUNTIME && w->gc_on)
+		range(w, GS__PT_GC, "GC", &w->gc_told, &w->gc_on, false);
+	if (e->detached.unseen & GS_UNSEEN_RUNTIME && w->stw_on)
+		range(w, GS__PT_STW, "stop the world", &w->stw_told, &w->stw_on, false);
+	for (uint32_t i = 0; i < w->n_g; i++)
+		if (w->g[i].goid)
+			end_calls(w, &w->g[i], e->detached.unseen);
 }
 
 static uint64_t off_name(struct gs_timeline_writer *w, const struct gs_event *e)
@@ -450,6 +491,12 @@ static void on_event(struct gs_timeline_writer *w, const struct gs_event *e)
 		break;
 	case GS_EV_GAUGE:
 		on_gauge(w, e);
+		break;
+	case GS_EV_THINNED:
+		on_thinned(w, e);
+		break;
+	case GS_EV_DETACHED:
+		on_detached(w, e);
 		break;
 	case GS_EV_MAP:
 	case GS_EV_PROCESS:

@@ -332,6 +332,16 @@ static void gauge(struct gs_json *j, const struct gs_event *e)
 	gs_json_kv_u64(j, "threads", e->gauge.threads);
 }
 
+static void detached(struct gs_json *j, uint32_t unseen)
+{
+	gs_json_key(j, "unseen");
+	gs_json_open_array(j);
+	for (uint32_t bit = 1; bit <= GS_UNSEEN_ALL; bit <<= 1)
+		if (unseen & bit)
+			gs_json_string(j, gs_unseen_name(bit));
+	gs_json_close(j);
+}
+
 static void details(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs_json *j = &w->j;
@@ -379,6 +389,13 @@ static void details(struct gs_timeline_writer *w, const struct gs_event *e)
 		break;
 	case GS_EV_LOST:
 		gs_json_kv_u64(j, "count", e->lost.count);
+		break;
+	case GS_EV_THINNED:
+		gs_json_kv_u64(j, "mask", e->thinned.mask);
+		gs_json_kv_u64(j, "one_of", (uint64_t)e->thinned.mask + 1);
+		break;
+	case GS_EV_DETACHED:
+		detached(j, e->detached.unseen);
 		break;
 	case GS_EV_GO_YIELD:
 	case GS_EV_GO_EXIT:

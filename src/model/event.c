@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Names of event kinds, and what the runtime's wait reasons (waitReasonStrings in runtime/runtime2.go,
+/* Names of event kinds, who is left out of a thinned stream, and what the runtime's wait reasons (waitReasonStrings in runtime/runtime2.go,
  * Go 1.19 to 1.27) mean. */
 #include "model/event.h"
 
@@ -57,6 +57,25 @@ enum gs_wait gs_wait_of(const char *reason)
 	return GS_WAIT_UNKNOWN;
 }
 
+const char *gs_unseen_name(uint32_t bit)
+{
+	static const char *const names[] = { "requests", "threads", "runtime", "locks",
+					     "faults",   "cgo",     "syscalls" };
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(names); i++)
+		if (bit == 1u << i)
+			return names[i];
+	return "?";
+}
+
+bool gs_thinned_out(uint64_t goid, uint32_t mask)
+{
+	goid ^= goid >> 33;
+	goid *= 0xff51afd7ed558ccdULL;
+	goid ^= goid >> 33;
+	return ((uint32_t)goid & mask) != 0;
+}
+
 const char *gs_event_kind_name(enum gs_event_kind k)
 {
 	static const char *const names[] = {
@@ -68,6 +87,7 @@ const char *gs_event_kind_name(enum gs_event_kind k)
 		[GS_EV_OFF_CPU] = "off_cpu",   [GS_EV_SAMPLE] = "sample",
 		[GS_EV_MAP] = "map",           [GS_EV_PROCESS] = "process",
 		[GS_EV_GAUGE] = "gauge",       [GS_EV_LOST] = "lost",
+		[GS_EV_THINNED] = "thinned",   [GS_EV_DETACHED] = "detached",
 	};
 
 	return k > 0 && k < GS_EV_KIND_COUNT ? names[k] : "unknown";

@@ -108,8 +108,32 @@ enum gs_event_kind {
 	GS_EV_PROCESS,    /* process */
 	GS_EV_GAUGE,      /* gauge: read from the runtime from time to time */
 	GS_EV_LOST,       /* lost: events are missing before this one */
+	GS_EV_THINNED,    /* thinned: of most goroutines nothing comes from here on */
+	GS_EV_DETACHED,   /* detached: of a kind of facts nothing comes from here on */
 	GS_EV_KIND_COUNT
 };
+
+/* What a stream no longer tells since a DETACHED. Goroutines' states always come. */
+enum {
+	GS_UNSEEN_REQUESTS = 1, /* CALL */
+	GS_UNSEEN_THREADS =
+		2, /* OFF_CPU: who runs may as well be off the CPU; usage.kernel_ns has both */
+	GS_UNSEEN_RUNTIME = 4,   /* RUNTIME */
+	GS_UNSEEN_LOCKS = 8,     /* addresses of locks, where they come from a probe of their own */
+	GS_UNSEEN_FAULTS = 16,   /* faults and reclaim in usage and OFF_CPU */
+	GS_UNSEEN_CGO = 32,      /* C code in usage and OFF_CPU */
+	GS_UNSEEN_SYSCALLS = 64, /* usage.kernel_ns, MAP */
+	GS_UNSEEN_ALL = 127,
+};
+
+/** "threads", …: the name of one GS_UNSEEN_* bit. */
+const char *gs_unseen_name(uint32_t bit);
+
+/**
+ * Whether a goroutine is one of those that are left out when all with a bit of @mask in their hash are (@mask 0: none are).
+ * The kernel half decides the same way: gs_wire_thin_hash() in src/bpf/stream.wire.h.
+ */
+bool gs_thinned_out(uint64_t goid, uint32_t mask);
 
 /** "go_park", …: the kinds' names in jsonl. */
 const char *gs_event_kind_name(enum gs_event_kind k);
@@ -208,6 +232,13 @@ struct gs_event {
 		struct {
 			uint64_t count; /* records known to be lost */
 		} lost;
+		struct {
+			uint32_t
+				mask; /* goroutines with gs_thinned_out(goid, mask) are not followed */
+		} thinned;
+		struct {
+			uint32_t unseen; /* GS_UNSEEN_*, what has become so before included */
+		} detached;
 	};
 };
 

@@ -97,7 +97,7 @@ struct gs_why_blame {
 enum {
 	GS_WHY_ABORTED = 1,    /* ended by a panic or with its goroutine */
 	GS_WHY_UNFINISHED = 2, /* still going on; the duration is up to now */
-	GS_WHY_UNCERTAIN = 4,  /* events were lost while it went on */
+	GS_WHY_UNCERTAIN = 4,  /* events were lost before it ended, or probes taken away */
 	GS_WHY_CUT = 8,        /* part of its past was not kept any more */
 };
 

@@ -27,6 +27,7 @@
 #define LOOK_NS 100000000
 #define STAGING_MAX ((size_t)48 << 20)
 #define LAST_READS 1000 /* rings are empty long before that */
+#define OWN 32u         /* more than the budget can take away */
 
 struct live {
 	struct gs_event_source pub;
@@ -46,7 +47,9 @@ struct live {
 	struct gs__labels *labels;
 	struct gs__names names;
 	struct gs_event events[BATCH];
-	struct gs_event gauge; /* waits for its turn; kind 0: none */
+	struct gs_event
+		own[OWN]; /* made here, wait for their turn: [own_first, own_first + n_own) */
+	uint32_t own_first, n_own;
 	int64_t watermark_ns, gauge_interval_ns, next_gauge_ns, next_look_ns;
 	enum gs_probe_wakeup wakeup;
 	bool no_snapshot;
@@ -182,6 +185,60 @@ static void update_stats(struct live *l)
 
 /* ---- looks ---- */
 
+/* What each group of probes tells; those of GS_GROUP_LIFE are never detached. */
+static uint32_t unseen_without(enum gs_probe_group g)
+{
+	static const uint32_t unseen[GS_GROUP_COUNT] = {
+		[GS_GROUP_REQUESTS] = GS_UNSEEN_REQUESTS, [GS_GROUP_THREADS] = GS_UNSEEN_THREADS,
+		[GS_GROUP_RUNTIME] = GS_UNSEEN_RUNTIME,   [GS_GROUP_LOCKS] = GS_UNSEEN_LOCKS,
+		[GS_GROUP_FAULTS] = GS_UNSEEN_FAULTS,     [GS_GROUP_CGO] = GS_UNSEEN_CGO,
+		[GS_GROUP_SYSCALLS] = GS_UNSEEN_SYSCALLS,
+	};
+
+	return (unsigned int)g < GS_GROUP_COUNT ? unseen[g] : 0;
+}
+
+static bool is_detached(const struct live *l, enum gs_probe_group g)
+{
+	return l->budget.detached & 1u << g;
+}
+
+/* An event that is no record: it is handed out in its turn, the oldest first. NULL: too many wait. */
+static struct gs_event *add_own(struct live *l, int64_t t_ns, enum gs_event_kind kind)
+{
+	struct gs_event *e = &l->own[(l->own_first + l->n_own) % OWN];
+
+	if (l->n_own == OWN)
+		return NULL;
+	l->n_own++;
+	*e = (struct gs_event){ .t_ns = t_ns, .kind = (uint16_t)kind };
+	return e;
+}
+
+/* Told as of the moment before it happens: from then on what comes is not all. */
+static int thin(struct live *l, struct gs_err *err)
+{
+	struct gs_event *e = add_own(l, gs_now_ns(), GS_EV_THINNED);
+
+	if (e)
+		e->thinned.mask = (UINT32_C(1) << l->budget.thin_log2) - 1;
+	return gs_probe_session_thin(l->session, l->budget.thin_log2, err);
+}
+
+static int detach(struct live *l, enum gs_probe_group group, struct gs_err *err)
+{
+	struct gs_event *e = add_own(l, gs_now_ns(), GS_EV_DETACHED);
+
+	for (int g = 0; e && g < GS_GROUP_COUNT; g++)
+		if (is_detached(l, (enum gs_probe_group)g))
+			e->detached.unseen |= unseen_without((enum gs_probe_group)g);
+	gs_incomplete_add(&l->lasting, "probes_detached", 1,
+			  "%s: probes cost more than %g%% of the target's CPU; %s",
+			  gs_probe_group_name(group), l->budget.max_share * 100,
+			  gs_probe_group_loss(group));
+	return gs_probe_session_detach(l->session, group, err);
+}
+
 static int take_away(struct live *l, enum gs_budget_action action, enum gs_probe_group group,
 		     struct gs_err *err)
 {
@@ -189,12 +246,9 @@ static int take_away(struct live *l, enum gs_budget_action action, enum gs_probe
 
 	switch (action) {
 	case GS_BUDGET_THIN:
-		return gs_probe_session_thin(l->session, l->budget.thin_log2, err);
+		return thin(l, err);
 	case GS_BUDGET_DETACH:
-		gs_incomplete_add(&l->lasting, "probes_detached", 1,
-				  "%s: probes cost more than %g%% of the target's CPU; %s",
-				  gs_probe_group_name(group), percent, gs_probe_group_loss(group));
-		return gs_probe_session_detach(l->session, group, err);
+		return detach(l, group, err);
 	case GS_BUDGET_STOP:
 		gs_incomplete_add(&l->lasting, "ended_early", 1,
 				  "even the fewest probes cost more than %g%% of the target's CPU. "
@@ -230,18 +284,20 @@ static int look_at_budget(struct live *l, bool act, struct gs_err *err)
 static void make_gauge(struct live *l, int64_t now)
 {
 	struct gs_rt_sched s;
+	struct gs_event *e;
 
-	if (l->gauge.kind || gs_rt_sched_read(l->rt, &s, NULL) < 0)
+	/* Half of the room stays for what must be told. */
+	if (l->n_own > OWN / 2 || gs_rt_sched_read(l->rt, &s, NULL) < 0)
 		return;
-	l->gauge = (struct gs_event){ .t_ns = now, .kind = GS_EV_GAUGE };
-	l->gauge.gauge.heap_live_bytes = s.heap_live_bytes;
-	l->gauge.gauge.heap_goal_bytes = s.heap_goal_bytes;
-	l->gauge.gauge.runnable_global = s.runnable_global;
-	l->gauge.gauge.runnable_local = s.runnable_local;
-	l->gauge.gauge.goroutines = s.goroutines;
-	l->gauge.gauge.gomaxprocs = s.gomaxprocs;
-	l->gauge.gauge.idle_ps = s.idle_ps;
-	l->gauge.gauge.threads = s.threads;
+	e = add_own(l, now, GS_EV_GAUGE);
+	e->gauge.heap_live_bytes = s.heap_live_bytes;
+	e->gauge.heap_goal_bytes = s.heap_goal_bytes;
+	e->gauge.runnable_global = s.runnable_global;
+	e->gauge.runnable_local = s.runnable_local;
+	e->gauge.goroutines = s.goroutines;
+	e->gauge.gomaxprocs = s.gomaxprocs;
+	e->gauge.idle_ps = s.idle_ps;
+	e->gauge.threads = s.threads;
 }
 
 /* What is done from time to time. @return 0 or a failure. */
@@ -318,8 +374,11 @@ static int end(struct live *l, struct gs_err *err)
 		if (n == 0)
 			break;
 	}
-	int r = gs_probe_session_open_states(l->session, on_open_state, l, err);
+	int r = 0;
 
+	/* Threads were left in the states of when the scheduler's probe was detached. */
+	if (!is_detached(l, GS_GROUP_THREADS))
+		r = gs_probe_session_open_states(l->session, on_open_state, l, err);
 	if (r == 0)
 		r = look_at_budget(l, false, err);
 	gs__order_release(&l->order, (uint64_t)l->stats.end_ns + 1);
@@ -360,13 +419,24 @@ static int pump(struct live *l, int64_t deadline_ns, struct gs_err *err)
 	return 0;
 }
 
-static bool gauge_is_next(const struct live *l)
+static bool own_is_next(const struct live *l)
 {
-	if (!l->gauge.kind)
+	if (!l->n_own)
 		return false;
-	uint64_t t = (uint64_t)l->gauge.t_ns;
+	uint64_t t = (uint64_t)l->own[l->own_first].t_ns;
 
 	return t <= gs__order_next_ns(&l->order) && t < l->order.release_ns;
+}
+
+static void take_own(struct live *l, struct gs_event *ret)
+{
+	*ret = l->own[l->own_first];
+	l->own_first = (l->own_first + 1) % OWN;
+	l->n_own--;
+	if (ret->kind == GS_EV_THINNED)
+		l->decoder.thin_mask = ret->thinned.mask;
+	else if (ret->kind == GS_EV_DETACHED)
+		l->decoder.unseen = ret->detached.unseen;
 }
 
 /* Fill the batch with what may be handed out. */
@@ -382,9 +452,8 @@ static size_t fill(struct live *l)
 		l->snapshot_at = 0;
 	}
 	while (n + 2 <= BATCH) {
-		if (gauge_is_next(l)) {
-			l->events[n++] = l->gauge;
-			l->gauge.kind = 0;
+		if (own_is_next(l)) {
+			take_own(l, &l->events[n++]);
 			continue;
 		}
 		const struct gs_wire_head *h = gs__order_take(&l->order);
@@ -425,7 +494,7 @@ static int live_next(struct gs_event_source *src, int64_t timeout_ns, const stru
 		if (r < 0)
 			return r;
 		if (!l->ended && gs_now_ns() >= deadline &&
-		    gs__order_next_ns(&l->order) == UINT64_MAX && !gauge_is_next(l))
+		    gs__order_next_ns(&l->order) == UINT64_MAX && !own_is_next(l))
 			return 1;
 	}
 }

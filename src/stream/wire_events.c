@@ -88,6 +88,12 @@ static void decode_park(struct gs__decoder *d, const struct gs_wire_go_park *w, 
 		file_of(&w->file, &e->park.file);
 }
 
+/* Waits whose object the kernel half has from the call before: (*semaRoot).queue, up to Go 1.25. */
+static bool is_semaphore(enum gs_wait w)
+{
+	return w >= GS_WAIT_MUTEX && w <= GS_WAIT_WAITGROUP;
+}
+
 static void decode_call(const struct gs_wire_call *w, struct gs_event *e)
 {
 	e->usage = usage_of(&w->usage);
@@ -153,6 +159,47 @@ static const uint16_t kinds[] = {
 	[GS_WIRE_PROCESS] = GS_EV_PROCESS,
 };
 
+/*
+ * Where probes were taken away, threads keep the state they were in: in a system call, a fault, C code. What they say of it
+ * is not true any more.
+ */
+static void leave_out(uint32_t unseen, struct gs_event *e)
+{
+	struct gs_usage *u = &e->usage;
+
+	if (unseen & GS_UNSEEN_SYSCALLS)
+		u->kernel_ns = 0;
+	if (unseen & GS_UNSEEN_CGO) {
+		u->cgo_ns = 0;
+		e->flags &= (uint16_t)~GS_EV_CGO;
+	}
+	if (unseen & GS_UNSEEN_FAULTS) {
+		u->fault_minor_ns = u->fault_major_ns = u->reclaim_ns = 0;
+		u->faults_minor = u->faults_major = 0;
+		e->flags &= (uint16_t)~GS_EV_RECLAIM;
+		/* Elsewhere the fault is known by how the thread sleeps. */
+		if (e->flags & GS_EV_SYSCALL)
+			e->flags &= (uint16_t) ~(GS_EV_FAULT | GS_EV_MAJOR);
+	}
+	if (unseen & GS_UNSEEN_LOCKS && e->kind == GS_EV_GO_PARK && is_semaphore(e->park.wait))
+		e->park.object = 0;
+}
+
+/*
+ * Goroutines that are not followed any more: the last programs that had not heard of it wrote what follows, and what is
+ * about the whole process is never left out. False: it is.
+ */
+static bool is_followed(uint32_t mask, struct gs_event *e)
+{
+	if (!e->goid || !gs_thinned_out(e->goid, mask))
+		return true;
+	if (e->kind == GS_EV_RUNTIME && (e->runtime.what == GS_RUNTIME_ASSIST_BEGIN ||
+					 e->runtime.what == GS_RUNTIME_ASSIST_END))
+		return false;
+	e->goid = 0;
+	return e->kind == GS_EV_RUNTIME || e->kind == GS_EV_MAP || e->kind == GS_EV_PROCESS;
+}
+
 bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_event *e)
 {
 	const void *w = h;
@@ -211,5 +258,7 @@ bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_e
 	default:
 		return false;
 	}
-	return true;
+	if (d->unseen)
+		leave_out(d->unseen, e);
+	return is_followed(d->thin_mask, e);
 }

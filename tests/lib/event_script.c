@@ -590,6 +590,26 @@ static void parse_lost(struct script *s, struct words *w, struct gs_event *e)
 	e->lost.count = (uint64_t)num(s, w, "count", 1);
 }
 
+static void parse_thinned(struct script *s, struct words *w, struct gs_event *e)
+{
+	e->thinned.mask = (uint32_t)num(s, w, "mask", 1);
+}
+
+static void parse_detached(struct script *s, struct words *w, struct gs_event *e)
+{
+	char *v = (char *)value(w, "what"); /* words are ours to change */
+
+	for (char *part = v ? strtok(v, "|") : NULL; part; part = strtok(NULL, "|")) {
+		uint32_t bit = 1;
+
+		while (bit <= GS_UNSEEN_ALL && strcmp(gs_unseen_name(bit), part) != 0)
+			bit <<= 1;
+		if (bit > GS_UNSEEN_ALL)
+			die(s, "unknown word", part);
+		e->detached.unseen |= bit;
+	}
+}
+
 typedef void parse_fn(struct script *s, struct words *w, struct gs_event *e);
 
 static const struct {
@@ -597,14 +617,24 @@ static const struct {
 	enum gs_event_kind kind;
 	parse_fn *parse;
 } verbs[] = {
-	{ "state", GS_EV_GO_STATE, parse_state }, { "create", GS_EV_GO_CREATE, parse_create },
-	{ "ready", GS_EV_GO_READY, parse_ready }, { "run", GS_EV_GO_RUN, parse_run },
-	{ "park", GS_EV_GO_PARK, parse_park },    { "yield", GS_EV_GO_YIELD, NULL },
-	{ "exit", GS_EV_GO_EXIT, NULL },          { "begin", GS_EV_CALL_BEGIN, parse_call },
-	{ "end", GS_EV_CALL_END, parse_call },    { "runtime", GS_EV_RUNTIME, parse_runtime },
-	{ "off", GS_EV_OFF_CPU, parse_off },      { "sample", GS_EV_SAMPLE, parse_sample },
-	{ "map", GS_EV_MAP, parse_map },          { "process", GS_EV_PROCESS, parse_process },
-	{ "gauge", GS_EV_GAUGE, parse_gauge },    { "lost", GS_EV_LOST, parse_lost },
+	{ "state", GS_EV_GO_STATE, parse_state },
+	{ "create", GS_EV_GO_CREATE, parse_create },
+	{ "ready", GS_EV_GO_READY, parse_ready },
+	{ "run", GS_EV_GO_RUN, parse_run },
+	{ "park", GS_EV_GO_PARK, parse_park },
+	{ "yield", GS_EV_GO_YIELD, NULL },
+	{ "exit", GS_EV_GO_EXIT, NULL },
+	{ "begin", GS_EV_CALL_BEGIN, parse_call },
+	{ "end", GS_EV_CALL_END, parse_call },
+	{ "runtime", GS_EV_RUNTIME, parse_runtime },
+	{ "off", GS_EV_OFF_CPU, parse_off },
+	{ "sample", GS_EV_SAMPLE, parse_sample },
+	{ "map", GS_EV_MAP, parse_map },
+	{ "process", GS_EV_PROCESS, parse_process },
+	{ "gauge", GS_EV_GAUGE, parse_gauge },
+	{ "lost", GS_EV_LOST, parse_lost },
+	{ "thinned", GS_EV_THINNED, parse_thinned },
+	{ "detached", GS_EV_DETACHED, parse_detached },
 };
 
 static void parse_event(struct script *s, struct words *w, struct gs_event *e)

@@ -21,6 +21,7 @@
  *   12ms   runtime what=stw_begin arg=3        13ms sample 5 tid=10 period=10ms stack=…
  *   14ms   map tid=10 syscall=9 arg0=0 arg1=4096 result=4096     15ms process what=exec child=4
  *   16ms   gauge heap_live=1 goroutines=3     17ms lost count=12
+ *   18ms   thinned mask=1                     18ms detached what=threads|syscalls
  *   object 0x10 main.mu      label 5 key value      function main.work      incomplete what "why it is"
  *
  * TIME and all times: a whole number with ns (default), us, ms or s. Values with blanks stand in double quotes. wait=

@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "analysis/profile_build.h"
-#include "bpf/stream.wire.h"
 #include "event_script.h"
 
 #define MS INT64_C(1000000)
@@ -347,24 +346,30 @@ static void many(void **state)
 	free(e);
 }
 
-/* The budget follows fewer and fewer goroutines: those it left may have run long ago. */
+/* The budget follows fewer and fewer goroutines: of those it left nobody knows how long they waited on. */
 static void thinned(void **state)
 {
 	struct gs_event_source *s;
-	char text[64 * 48], *p = text;
-	uint64_t followed = 0;
+	char text[64 * 48 + 100], *p = text;
+	int64_t sum = 0;
+	uint64_t left = 0;
 	struct run r;
 
-	for (int i = 1; i <= 64; i++) {
+	for (int i = 1; i <= 64; i++)
 		p += sprintf(p, "%dms park %d reason=sleep stack=main.f\n", i, i);
-		followed += (gs_wire_thin_hash((uint64_t)i) & 3) == 0;
+	p += sprintf(p, "70ms thinned mask=1\n80ms thinned mask=3\n");
+	for (uint64_t i = 1; i <= 64; i++) {
+		int64_t until = gs_thinned_out(i, 1) ? 70 : gs_thinned_out(i, 3) ? 80 : 100;
+
+		left += until != 100;
+		sum += (until - (int64_t)i) * MS;
 	}
-	assert_in_range(followed, 5, 40);
+	assert_in_range(left, 30, 60);
 	s = event_script(text);
-	event_script_stats(s)->thinned_log2 = 2;
 	r = run_all(s, (struct gs_profile_options){ .kind = GS_PROFILE_OFF_CPU }, 100 * MS);
-	assert_int_equal(gs_profile_totals(r.profile)->count, followed);
-	assert_int_equal(gs_profile_build_missing(r.build)->not_followed, 64 - followed);
+	assert_int_equal(gs_profile_totals(r.profile)->count, 64);
+	assert_int_equal(gs_profile_totals(r.profile)->ns, sum);
+	assert_int_equal(gs_profile_build_missing(r.build)->not_followed, left);
 	done(&r);
 }
 

@@ -162,6 +162,12 @@ static void details(struct print *p, const struct gs_event *e)
 	case GS_EV_LOST:
 		printf(" count=%" PRIu64, e->lost.count);
 		break;
+	case GS_EV_THINNED:
+		printf(" mask=%u", e->thinned.mask);
+		break;
+	case GS_EV_DETACHED:
+		printf(" unseen=%u", e->detached.unseen);
+		break;
 	default:
 		break;
 	}
