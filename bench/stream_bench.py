@@ -30,27 +30,31 @@ def ready():
 
 # --- from the ring to a callback ------------------------------------------------------------------------
 
-def ring_runs(build, mode):
-    # A record that waits because the reader lost its CPU to something else says nothing about the reader.
-    argv = [build / 'tests/unit/probe/bench_stream_ring', '--mode', mode, '--seconds', str(RING_SECONDS)]
-    return [json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, preexec_fn=stream_overhead.before_others,
-                                      timeout=60 + RING_SECONDS).stdout) for _ in range(RUNS)]
+def ring_run(build, mode, seconds, realtime=False):
+    argv = ['chrt', '-f', '50'] if realtime else []
+    argv += [build / 'tests/unit/probe/bench_stream_ring', '--mode', mode, '--seconds', str(seconds)]
+    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, preexec_fn=stream_overhead.before_others,
+                                     timeout=60 + seconds).stdout)
 
 
 def ring(build, row):
     rows = []
     for mode, goal_us in (('poll', 23), ('adaptive', 1000)):
-        runs = ring_runs(build, mode)
-        m = lambda key: statistics.median(r[key] for r in runs)
-        worst = lambda key: max(r[key] for r in runs)
+        runs = [ring_run(build, mode, RING_SECONDS) for _ in range(RUNS)]
+        # A record that waits because the reader lost its CPU to something else says nothing about the reader. The
+        # kernel lets a realtime thread run for 0.95 s without a break.
+        alone = [ring_run(build, mode, 0.8, True) for _ in range(RUNS)]
+        m = lambda key, runs=runs: statistics.median(r[key] for r in runs)
+        allocations = max(r['allocations'] for r in runs + alone)
+        lost = sum(r['lost'] for r in runs + alone)
         name = {'poll': 'busy-polling', 'adaptive': 'default mode'}[mode]
         rows += [
             row(f'records to a callback, {name}', '1,000,000/s', f'{m("rate"):,.0f}/s', good=m('rate') >= 999_000),
-            row('  latency p99', f'{goal_us} us', f'{m("p99_us"):.1f} us', good=m('p99_us') <= goal_us),
-            row('  latency p50', '', f'{m("p50_us"):.1f} us'),
-            row(f'  lost in all {RUNS} runs', '0', f'{sum(r["lost"] for r in runs)}', good=worst('lost') == 0),
-            row('  allocated per record', '0', f'{worst("allocations") / m("records"):g}',
-                good=worst('allocations') == 0),
+            row('  latency p99', f'{goal_us} us', f'{m("p99_us", alone):.1f} us', good=m('p99_us', alone) <= goal_us),
+            row('  latency p50', '', f'{m("p50_us", alone):.1f} us'),
+            row('  p99 beside what else this machine does', '', f'{m("p99_us"):.1f} us'),
+            row(f'  lost in all {len(runs + alone)} runs', '0', f'{lost}', good=lost == 0),
+            row('  allocated per record', '0', f'{allocations / m("records"):g}', good=allocations == 0),
             row('  CPU of the reader', 'one core', f'{m("reader_cpu") * 100:.0f} %'),
         ]
     return (), rows

@@ -114,7 +114,7 @@ static double quantile_us(const struct reader *r, double q)
 
 struct producer {
 	uint64_t rate;
-	int64_t seconds;
+	double seconds;
 	uint32_t tid;
 	uint64_t made;
 	bool ready, go, done;
@@ -142,7 +142,7 @@ static void *produce(void *arg)
 	while (!__atomic_load_n(&p->go, __ATOMIC_ACQUIRE))
 		sched_yield(); // a system call, but the program is not attached yet
 	begin = gs_now_ns();
-	end = p->seconds * 1000000000;
+	end = (int64_t)(p->seconds * 1e9);
 	for (;;) {
 		int64_t t = gs_now_ns() - begin;
 		uint64_t due = (uint64_t)((double)t * (double)p->rate / 1e9);
@@ -274,9 +274,9 @@ static void run(enum gs_probe_wakeup wakeup, const char *mode, struct producer *
 	       ",\"lost\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"rejected\":%" PRIu64
 	       ",\"allocations\":%" PRIu64 ",\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
 	       "\"max_us\":%.1f,\"reader_cpu\":%.3f,\"preempted\":%ld}\n",
-	       mode, (double)r.n / (double)p->seconds, r.n, c.produced[0], c.ring_full[0], r.gaps,
+	       mode, (double)r.n / p->seconds, r.n, c.produced[0], c.ring_full[0], r.gaps,
 	       s.ring[0].rejected, allocations, quantile_us(&r, 0.5), quantile_us(&r, 0.99),
-	       quantile_us(&r, 0.999), (double)r.max_ns / 1e3, cpu / (double)p->seconds,
+	       quantile_us(&r, 0.999), (double)r.max_ns / 1e3, cpu / p->seconds,
 	       preempted - before);
 	stream_ring_bpf__destroy(b);
 }
@@ -298,14 +298,14 @@ int main(int argc, char **argv)
 		if (c == 'r')
 			p.rate = strtoull(optarg, NULL, 10);
 		else if (c == 's')
-			p.seconds = strtoll(optarg, NULL, 10);
+			p.seconds = strtod(optarg, NULL);
 		else if (c == 'm')
 			for (mode = 0; mode < 3 && strcmp(optarg, names[mode]) != 0;)
 				mode++;
 		else
 			return 2;
 	}
-	if (!p.rate || p.seconds < 1 || mode > GS_WAKE_POLL)
+	if (!p.rate || !(p.seconds > 0) || mode > GS_WAKE_POLL)
 		return 2;
 	run((enum gs_probe_wakeup)mode, names[mode], &p);
 	return 0;
