@@ -21,6 +21,7 @@ import subprocess
 from harness import BUILD, ROOT, Skip, go_command, run_checked, start, tap, target_path, tmp_dir, wait_for
 
 PLAN_PRINT = BUILD / 'tests/unit/probe/plan_print'
+SESSION_DUMP = BUILD / 'tests/live/session_dump'
 CODE_PRINT = BUILD / 'tests/unit/golang/code_print'
 VARIANTS = ['default', 'stripped', 'pie', 'cgo', 'noopt', 'arm64']
 WANT_FUNCTIONS, WANT_ALL_BUT_FUNCTIONS = 8, 0xffffffff & ~8
@@ -456,6 +457,76 @@ def live(variant):
     return test
 
 
+# --- phases of collections -----------------------------------------------------------------------------
+
+COLLECTOR = '''package main
+
+import (
+	"runtime"
+	"time"
+)
+
+var keep [][]byte
+
+func main() {
+	for i := 0; ; i++ {
+		for j := 0; j < 200; j++ {
+			keep = append(keep, make([]byte, 20000))
+		}
+		if len(keep) > 2000 {
+			keep = nil
+		}
+		if i%4 == 0 {
+			runtime.GC()
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+'''
+# enum gs_wire_runtime_kind, one letter each; assists (8, 9) fall in between.
+LETTERS = {1: 's', 2: 'r', 3: 'B', 4: 'M', 5: 'D', 6: 'E', 7: 'W'}
+
+
+def phases(release):
+    """Each phase of a collection is seen once per cycle, in the order of the runtime's sources; as many cycles
+    as the runtime itself counts."""
+    def test():
+        path = tmp_dir() / f'collector-{release}'
+        path.mkdir()
+        (path / 'main.go').write_text(COLLECTOR)
+        (path / 'go.mod').write_text('module gosonde.example/collector\n\ngo 1.19\n')
+        run_checked([go_command(release), 'build', '-o', 'collector', '.'], cwd=path,
+                    env=dict(os.environ, GOTOOLCHAIN='local', GOFLAGS='', GOWORK='off'))
+        trace = open(path / 'trace', 'w+')
+        p = start([path / 'collector'], env=dict(os.environ, GODEBUG='gctrace=1'), stderr=trace,
+                  stdout=subprocess.DEVNULL)
+        count = lambda: open(trace.name).read().count('\ngc ')
+        wait_for(lambda: count() > 3, 30, 'collections')
+        dump = start([SESSION_DUMP, '--want', 17, '--seconds', 60, '--print', p.pid], stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE, text=True)
+        ready = dump.stdout.readline()
+        if 'ready' not in ready:
+            p.kill()
+            raise Skip(f'no probes here: {dump.communicate()[1][-300:]}')
+        before = count()
+        wait_for(lambda: count() > before + 40, 60, 'collections')
+        counted = count() - before
+        dump.send_signal(signal.SIGINT)
+        out, errors = dump.communicate(timeout=60)
+        p.kill()
+        p.wait()
+        kinds = [int(m.group(1)) for m in re.finditer(r' runtime .* what (\d+) ', out)]
+        text = ''.join(LETTERS[k] for k in kinds if k in LETTERS)
+        # Other stops of the world (s, r) may stand anywhere outside of the two of the collection.
+        cycles = re.sub(r'BsMr(sr)*sDWrE', 'C', text)
+        inner = cycles[cycles.find('C'):cycles.rfind('C') + 1]
+        tap.ok(inner.count('C') >= 30 and set(inner) <= set('Csr'), f'{release}: phases stand in order', text[:400])
+        tap.ok(abs(inner.count('C') - counted) <= max(4, counted * 0.2),
+               f'{release}: as many collections as the runtime counts', f'{inner.count("C")} of {counted}', errors)
+    test.__name__ = f'phases_{release}'
+    return test
+
+
 def names():
     check_names(target_path('shop', 'newest', 'default'))
 
@@ -475,7 +546,7 @@ def main():
         releases = run_checked([ROOT / 'tools' / 'go_toolchain', '--list']).split()
     tests = [check_release(r, v) for r in releases for v in a.variant or VARIANTS]
     if not a.no_live:
-        tests += [names, live('default'), live('pie')]
+        tests += [names, live('default'), live('pie'), phases('newest'), phases('1.19')]
     tap.run(*tests)
 
 
