@@ -334,6 +334,8 @@ static inline __attribute__((always_inline)) uint32_t gs_wire_thin_hash(uint64_t
 	goid ^= goid >> 33;
 	goid *= 0xff51afd7ed558ccdULL;
 	goid ^= goid >> 33;
+	goid *= 0xc4ceb9fe1a85ec53ULL;
+	goid ^= goid >> 33;
 	return (uint32_t)goid;
 }
 

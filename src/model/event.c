@@ -73,6 +73,8 @@ bool gs_thinned_out(uint64_t goid, uint32_t mask)
 	goid ^= goid >> 33;
 	goid *= 0xff51afd7ed558ccdULL;
 	goid ^= goid >> 33;
+	goid *= 0xc4ceb9fe1a85ec53ULL;
+	goid ^= goid >> 33;
 	return ((uint32_t)goid & mask) != 0;
 }
 

@@ -109,6 +109,32 @@ static void time_before_the_lock_is_not_blamed(void **state)
 	why_end(&run);
 }
 
+/* The budget stopped following 2 (mask 1 leaves out it and 4, not 1): what it did before is known, what it did since is not. */
+static void holders_that_are_not_followed(void **state)
+{
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n0 run 2 tid=2\n0 begin 1 tid=1 call=http1 method=GET path=/\n"
+		"0 park 1 tid=1 reason=sync.Mutex.Lock object=0x1004 stack=" LOCK "\n"
+		"40ms off 2 tid=2 since=1ms wake=40ms syscall=74 flags=syscall fd=3 mode=0100600 "
+		"name=ledger.db stack=" FSYNC "\n"
+		"50ms thinned mask=1\n"
+		"100ms ready 1 waker=2 stack=" UNLOCK "\n100ms run 1 tid=1\n"
+		"100ms park 1 tid=1 reason=\"chan receive\" stack=app.wait<app.serve\n"
+		"130ms ready 1 waker=4 stack=app.send\n130ms run 1 tid=1\n"
+		"130ms end 1 tid=1 call=http1 status=200\n",
+		NULL);
+	const struct gs_why_blame *b = run.r->slowest[0].blame;
+
+	why_tree_is(&run.r->slowest[0],
+		    "mutex@app.(*Ledger).Append 100(file_io@app.(*Ledger).flush 39 unknown 10 "
+		    "cpu_user@app.(*Ledger).Append 1) chan@app.wait 30");
+	assert_true(b[0].cut);
+	assert_true(b[1].cut);
+	assert_int_equal(b[0].holder[0].goid, 2);
+	assert_int_equal(b[1].holder[0].goid, 4);
+	why_end(&run);
+}
+
 /* Two locks: 1 waits for 2, which waits for 3, which asks a database. */
 static void a_chain_of_locks_and_a_peer(void **state)
 {
@@ -316,6 +342,7 @@ int main(void)
 		cmocka_unit_test(a_mutex_and_its_holder),
 		cmocka_unit_test(a_mutex_from_hand_to_hand),
 		cmocka_unit_test(time_before_the_lock_is_not_blamed),
+		cmocka_unit_test(holders_that_are_not_followed),
 		cmocka_unit_test(a_chain_of_locks_and_a_peer),
 		cmocka_unit_test(work_in_children),
 		cmocka_unit_test(goes_on_with_the_creator),

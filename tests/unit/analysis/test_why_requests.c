@@ -123,6 +123,108 @@ static void lost_events_make_requests_uncertain(void **state)
 	why_end(&run);
 }
 
+/* Of goroutines 1 to 3, mask 1 leaves out 2. Its end does not come, and if it did it would be nobody's. */
+static void thinned_requests_are_abandoned(void **state)
+{
+	struct why_run run =
+		why_run("0 run 1 tid=1\n0 run 2 tid=2\n0 run 3 tid=3\n" BEGIN_AT(
+				"1ms") "1ms begin 2 tid=2 call=http1 method=GET path=/x\n"
+				       "2ms park 2 tid=2 reason=\"IO wait\" io=r\n"
+				       "5ms thinned mask=1\n"
+				       "8ms begin 3 tid=3 call=http1 method=GET path=/x\n"
+				       "9ms end 1 tid=1 call=http1 status=200\n"
+				       "10ms end 2 tid=2 call=http1 status=200\n"
+				       "11ms end 3 tid=3 call=http1 status=200\n"
+				       "50ms gauge goroutines=3\n",
+			NULL);
+
+	assert_int_equal(run.r->duration.count, 2);
+	assert_int_equal(run.r->duration.max_ns, 8 * MS);
+	assert_int_equal(run.r->aborted, 0);
+	assert_int_equal(run.r->begun_before, 0);
+	assert_int_equal(run.r->unfinished_total, 0);
+	assert_int_equal(run.r->incomplete->n, 1);
+	assert_string_equal(run.r->incomplete->item[0].what, "requests_abandoned");
+	assert_int_equal(run.r->incomplete->item[0].count, 1);
+	assert_int_equal(gs_why_counts(run.why)->thinned, 1);
+	why_end(&run);
+}
+
+static void without_their_probes_requests_do_not_end(void **state)
+{
+	struct why_run run =
+		why_run("0 run 1 tid=1\n" BEGIN_AT("1ms") "5ms detached what=syscalls|requests\n"
+							  "50ms gauge goroutines=3\n",
+			NULL);
+
+	assert_int_equal(run.r->duration.count, 0);
+	assert_int_equal(run.r->unfinished_total, 0);
+	assert_int_equal(run.r->incomplete->item[0].count, 1);
+	assert_string_equal(run.r->incomplete->item[0].what, "requests_abandoned");
+	why_end(&run);
+}
+
+/* Who runs may be off the CPU, and time in the kernel too: that is nobody's class. */
+static void without_threads_running_is_unknown(void **state)
+{
+	char classes[512];
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n" BEGIN_AT(
+			"1ms") "2ms sample 1 tid=1 stack=app.f\n"
+			       "3ms detached what=threads\n"
+			       "5ms end 1 tid=1 call=http1 status=200 kernel=1ms\n" BEGIN_AT(
+				       "6ms") "8ms park 1 tid=1 reason=sleep stack=app.f "
+					      "kernel=1ms fault_minor=500us\n"
+					      "18ms ready 1\n19ms run 1 tid=1\n"
+					      "20ms end 1 tid=1 call=http1 status=200\n",
+		NULL);
+
+	assert_string_equal(why_classes(&run.r->slowest[0], classes),
+			    "runqueue_go 1000000 sleep 10000000 fault_minor 500000 "
+			    "unknown 2500000");
+	assert_string_equal(why_classes(&run.r->slowest[1], classes), "unknown 4000000");
+	why_tree_is(&run.r->slowest[1], "unknown 4");
+	assert_int_equal(run.r->uncertain, 0);
+	why_end(&run);
+}
+
+static void without_system_calls_classes_are_uncertain(void **state)
+{
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n" BEGIN_AT("1ms") "2ms end 1 tid=1 call=http1 "
+						  "status=200\n" BEGIN_AT(
+							  "3ms") "4ms detached what=syscalls\n"
+								 "6ms end 1 tid=1 call=http1 "
+								 "status=200\n" BEGIN_AT(
+									 "7ms") "9ms end 1 tid=1 "
+										"call=http1 "
+										"status=200\n",
+		NULL);
+
+	assert_int_equal(run.r->uncertain, 2);
+	assert_int_equal(run.r->slowest[0].flags, GS_WHY_UNCERTAIN);
+	assert_int_equal(run.r->slowest[1].flags, GS_WHY_UNCERTAIN);
+	assert_int_equal(run.r->slowest[2].flags, 0);
+	why_end(&run);
+}
+
+/* A stop of the world and an assist whose ends are not seen are over. */
+static void without_the_runtime_nothing_goes_on_for_ever(void **state)
+{
+	char classes[512];
+	struct why_run run = why_run("0 run 1 tid=1\n0 run 2 tid=2\n"
+				     "1ms runtime 1 tid=1 what=assist_begin\n"
+				     "1ms runtime 2 tid=2 what=stw_begin\n"
+				     "2ms detached what=runtime\n" BEGIN_AT(
+					     "3ms") "4ms yield 1 tid=1\n7ms run 1 tid=1\n"
+						    "9ms end 1 tid=1 call=http1 status=200\n",
+				     NULL);
+
+	assert_string_equal(why_classes(&run.r->slowest[0], classes),
+			    "cpu_user 3000000 runqueue_go 3000000");
+	why_end(&run);
+}
+
 static void routes(void **state)
 {
 	static const struct {
@@ -380,6 +482,11 @@ int main(void)
 		cmocka_unit_test(a_handler_that_panics),
 		cmocka_unit_test(begun_before_and_unfinished),
 		cmocka_unit_test(lost_events_make_requests_uncertain),
+		cmocka_unit_test(thinned_requests_are_abandoned),
+		cmocka_unit_test(without_their_probes_requests_do_not_end),
+		cmocka_unit_test(without_threads_running_is_unknown),
+		cmocka_unit_test(without_system_calls_classes_are_uncertain),
+		cmocka_unit_test(without_the_runtime_nothing_goes_on_for_ever),
 		cmocka_unit_test(routes),
 		cmocka_unit_test(percentiles_and_typical),
 		cmocka_unit_test(typical_is_near_the_median),

@@ -40,6 +40,8 @@ static const char script[] =
 	"2010ms gauge heap_live=1 heap_goal=2 runnable_global=3 runnable_local=4 goroutines=5 "
 	"gomaxprocs=6 idle_ps=7 threads=8\n"
 	"2011ms lost count=12\n"
+	"2011ms thinned mask=0xffffffff\n"
+	"2011ms detached what=threads|syscalls\n"
 	"2012ms runtime what=assist_end arg=3 kernel=5 tid=10\n"
 	"2013ms end 5 call=http1 status=200 bytes=1000 pattern=/x sp=0xc000123\n"
 	"2014ms begin 5 call=function function=0 sp=1\n"

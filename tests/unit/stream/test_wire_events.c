@@ -161,6 +161,90 @@ static void others(void **state)
 	assert_int_equal(decoder.unknown, 1);
 }
 
+/* Kernel half and events must agree on who is left out. */
+static void who_is_thinned_out(void **state)
+{
+	uint64_t goid = 1;
+
+	for (int i = 0; i < 100000; i++) {
+		uint32_t mask = (1u << i % 7) - 1;
+
+		assert_int_equal(gs_thinned_out(goid, mask), (gs_wire_thin_hash(goid) & mask) != 0);
+		goid = i < 50000 ? goid + 1 : goid * 6364136223846793005u + 1442695040888963407u;
+	}
+	/* As many as there should be, also of goroutines that come two by two. */
+	for (uint64_t step = 1; step <= 3; step++) {
+		int n = 0;
+
+		for (uint64_t g = 100; g < 100 + 400 * step; g += step)
+			n += !gs_thinned_out(g, 3);
+		assert_in_range(n, 70, 130);
+	}
+}
+
+/* Programs that had not heard of it yet still wrote: nothing of that comes out, but what is about the process. */
+static void thinned(void **state)
+{
+	struct gs_wire_go_park park = { .h = head(GS_WIRE_GO_PARK, sizeof(park)) };
+	struct gs_wire_go_ready ready = { .h = head(GS_WIRE_GO_READY, sizeof(ready)), .waker = 5 };
+	struct gs_wire_runtime rt = { .h = head(GS_WIRE_RUNTIME, sizeof(rt)),
+				      .what = GS_WIRE_STW_BEGIN };
+	struct gs_wire_map map = { .h = head(GS_WIRE_MAP, sizeof(map)) };
+	struct gs_event e;
+
+	decoder.thin_mask = 1; /* leaves out 5, not 3 */
+	assert_false(gs__decode(&decoder, &park.h, &e));
+	park.h.goid = ready.h.goid = 3;
+	assert_true(gs__decode(&decoder, &park.h, &e));
+	assert_true(gs__decode(&decoder, &ready.h, &e));
+	assert_int_equal(e.ready.waker, 5);
+	assert_true(gs__decode(&decoder, &rt.h, &e));
+	assert_int_equal(e.goid, 0);
+	assert_true(gs__decode(&decoder, &map.h, &e));
+	assert_int_equal(e.goid, 0);
+	rt.what = GS_WIRE_ASSIST_BEGIN;
+	assert_false(gs__decode(&decoder, &rt.h, &e));
+	assert_int_equal(decoder.unknown, 0);
+}
+
+/* A thread that was in a system call and in a fault when their probes were detached seems to be in them for ever. */
+static void detached(void **state)
+{
+	struct gs_wire_off_cpu off = { .h = head(GS_WIRE_OFF_CPU, sizeof(off)),
+				       .usage = { .kernel_ns = 1,
+						  .fault_minor_ns = 2,
+						  .reclaim_ns = 3,
+						  .cgo_ns = 4,
+						  .faults_minor = 5 },
+				       .syscall = 7 };
+	struct gs_wire_go_park park = { .h = head(GS_WIRE_GO_PARK, sizeof(park)),
+					.object = 0x1234,
+					.reason = 2 };
+	struct gs_event e;
+
+	off.h.flags = GS_WIRE_F_SYSCALL | GS_WIRE_F_FAULT | GS_WIRE_F_RECLAIM | GS_WIRE_F_CGO;
+	decoder.unseen = GS_UNSEEN_SYSCALLS;
+	assert_true(gs__decode(&decoder, &off.h, &e));
+	assert_int_equal(e.usage.kernel_ns, 0);
+	assert_int_equal(e.usage.fault_minor_ns, 2);
+	assert_int_equal(e.flags, off.h.flags);
+	assert_int_equal(e.off_cpu.syscall, 7); // from the thread's registers
+	decoder.unseen = GS_UNSEEN_FAULTS | GS_UNSEEN_CGO;
+	assert_true(gs__decode(&decoder, &off.h, &e));
+	assert_int_equal(e.usage.kernel_ns, 1);
+	assert_int_equal(e.usage.fault_minor_ns + e.usage.reclaim_ns + e.usage.cgo_ns, 0);
+	assert_int_equal(e.usage.faults_minor, 0);
+	assert_int_equal(e.flags, GS_EV_SYSCALL);
+	off.h.flags = GS_WIRE_F_FAULT; // by the way it sleeps
+	assert_true(gs__decode(&decoder, &off.h, &e));
+	assert_int_equal(e.flags, GS_EV_FAULT);
+	assert_true(gs__decode(&decoder, &park.h, &e));
+	assert_int_equal(e.park.object, 0x1234);
+	decoder.unseen = GS_UNSEEN_LOCKS;
+	assert_true(gs__decode(&decoder, &park.h, &e));
+	assert_int_equal(e.park.object, 0);
+}
+
 static void many_stacks(void **state)
 {
 	for (uint64_t i = 1; i <= 20000; i++)
@@ -263,8 +347,10 @@ static void rewinding(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(park), T(calls), T(others), T(many_stacks),
-					    T(rewinding) };
+	const struct CMUnitTest tests[] = {
+		T(park),    T(calls),    T(others),   T(many_stacks), T(who_is_thinned_out),
+		T(thinned), T(detached), T(rewinding)
+	};
 
 	return gs_test_main(tests);
 }
