@@ -30,7 +30,8 @@
 #define STEPS_MAX 20000u
 #define RELEASES_MAX 256u
 #define SAMPLES_MAX 32u
-#define BUSY_MIN_NS 1000000
+#define BUSY_MIN_NS 1000000 /* shorter waits for a P are not explained */
+#define BESIDE_MAX 64u
 #define HABITS 1024u
 /* Ports from here on are given to clients by the kernel (net.ipv4.ip_local_port_range). */
 #define CLIENT_PORTS 32768
@@ -313,7 +314,7 @@ static void take_wait(struct gs_blame *b, const struct work *w, const struct gs_
 		ask_waker(b, v, a, end, node, w->depth);
 }
 
-/* ---- off CPU, on CPU, and the run queue ---- */
+/* ---- off CPU, and on CPU ---- */
 
 /* Requests are short beside the distance of samples. So time without a sample counts as spent where the last sample of the
  * same context was: of the same route, or of what the same function released. Over many
@@ -360,19 +361,6 @@ static void take_off(struct gs_blame *b, const struct work *w, const struct gs_i
 	node = put(b, w->parent, &s);
 	if (node && part->class == GS_WHY_FUTEX)
 		ask_waker(b, v, a, a + part->ns, node, w->depth);
-}
-
-static void take_ready(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
-		       int64_t a, int64_t end, const struct gs_why_part *part)
-{
-	struct stretch s = { .node = { .class = part->class, .syscall = -1 }, .ns = part->ns };
-
-	if (part->class == GS_WHY_RUNQUEUE_GO && v->kind == GS_IVL_READY) {
-		s.node.runnable = v->ready.runnable;
-		if (part->ns >= BUSY_MIN_NS)
-			s.node.busy = gs_lives_busiest(b->lives, a, end, w->goid);
-	}
-	put(b, w->parent, &s);
 }
 
 static enum cpu_kind kind_of_part(const struct gs_why_part *part)
@@ -451,6 +439,69 @@ static void take_on(struct gs_blame *b, const struct work *w, const struct gs_in
 			h->kernel_stack = p->kernel_stack;
 		}
 	}
+}
+
+/* ---- the run queue ---- */
+
+/* What one of those that had the Ps did, scaled down by @num / @den to its part of the wait. */
+static void put_beside(struct gs_blame *b, uint32_t node, const struct gs_overlap *o, int64_t num,
+		       int64_t den)
+{
+	const struct gs_interval *sample = NULL;
+	struct gs_why_part parts[GS_WHY_PARTS];
+	uint32_t n = gs_why_classify(&b->classifier, o->v, o->a, o->b, parts);
+
+	if (o->v->kind == GS_IVL_ON)
+		sample = gs_lives_sample_in(b->lives, o->v);
+	for (uint32_t i = 0; i < n; i++) {
+		struct stretch s = { .node = { .class = parts[i].class, .syscall = -1 } };
+		bool where = parts[i].class != GS_WHY_RUNQUEUE_KERNEL &&
+			     parts[i].class != GS_WHY_STW;
+
+		s.ns = (int64_t)((__int128_t)parts[i].ns * num / den);
+		s.node.stack = sample ? sample->stack : o->v->stack;
+		s.node.kernel_stack = sample ? sample->kernel_stack : o->v->kernel_stack;
+		if (where)
+			s.node.where_hash = gs_stack_facts(b->book, s.node.stack)->where_hash;
+		if (s.ns > 0)
+			put(b, node, &s);
+	}
+}
+
+/* A goroutine waits for a P because others have them all. What these do is why it waits: with two Ps, each has half of the
+ * blame. Where they are seen for less than the wait, the rest stays unexplained. */
+static void ask_those_beside(struct gs_blame *b, const struct gs_interval *v, int64_t a,
+			     int64_t end, int64_t ns, uint32_t node)
+{
+	struct gs_overlap beside[BESIDE_MAX];
+	uint32_t n = gs_lives_beside(b->lives, v, a, end, beside, BESIDE_MAX), best = 0;
+	int64_t sum = 0;
+
+	b->steps += BESIDE_MAX;
+	for (uint32_t i = 0; i < n; i++) {
+		sum += beside[i].b - beside[i].a;
+		if (beside[i].b - beside[i].a > beside[best].b - beside[best].a)
+			best = i;
+	}
+	if (sum == 0)
+		return;
+	b->tree.node[node].busy = beside[best].v->goid_low;
+	for (uint32_t i = 0; i < n; i++)
+		put_beside(b, node, &beside[i], ns, sum > end - a ? sum : end - a);
+}
+
+static void take_ready(struct gs_blame *b, const struct work *w, const struct gs_interval *v,
+		       int64_t a, int64_t end, const struct gs_why_part *part)
+{
+	struct stretch s = { .node = { .class = part->class, .syscall = -1 }, .ns = part->ns };
+	bool queue = part->class == GS_WHY_RUNQUEUE_GO && v->kind == GS_IVL_READY;
+	uint32_t node;
+
+	if (queue)
+		s.node.runnable = v->ready.runnable;
+	node = put(b, w->parent, &s);
+	if (node && queue && part->ns >= BUSY_MIN_NS)
+		ask_those_beside(b, v, a, end, part->ns, node);
 }
 
 /* ---- one goroutine's window ---- */

@@ -144,7 +144,16 @@ const struct gs_interval *gs_life_walk_sample(struct gs_life_walk *w);
 /** The wait for the same object that ended before @v did; NULL if none is kept. */
 const struct gs_interval *gs_lives_previous_wait(const struct gs_lives *l,
 						 const struct gs_interval *v);
-/** What ran most within [@a, @b), of the latest intervals that are kept (a bounded look): goid, 0 if nothing did. */
-uint64_t gs_lives_busiest(const struct gs_lives *l, int64_t a, int64_t b, uint64_t except);
+/* A piece of another goroutine's interval. */
+struct gs_overlap {
+	const struct gs_interval *v;
+	int64_t a, b;
+};
+
+/** What held Ps within [@a, @b) of @v, which waited for one: a bounded look at what is kept. @return how many were set. */
+uint32_t gs_lives_beside(const struct gs_lives *l, const struct gs_interval *v, int64_t a,
+			 int64_t b, struct gs_overlap *ret, uint32_t max);
+/** The latest sample in an ON interval; NULL if there is none. */
+const struct gs_interval *gs_lives_sample_in(const struct gs_lives *l, const struct gs_interval *v);
 
 #endif

@@ -2,8 +2,8 @@
 /* Looking back at lives: through one goroutine's past, at the waits for one object, at what ran meanwhile. */
 #include "analysis/lives_private.h"
 
-#define BUSY_LOOK 512u
-#define BUSY_SLOTS 16u
+#define BESIDE_BEFORE 512u
+#define BESIDE_AFTER 64u
 
 const struct gs_interval *gs_lives_previous_wait(const struct gs_lives *l,
 						 const struct gs_interval *v)
@@ -107,33 +107,37 @@ const struct gs_interval *gs_life_walk_sample(struct gs_life_walk *w)
 	return v;
 }
 
-uint64_t gs_lives_busiest(const struct gs_lives *l, int64_t a, int64_t b, uint64_t except)
+/* A thread that is off the CPU keeps its P, unless it is in a system call for long: then sysmon takes it away. */
+static bool holds_p(const struct gs_interval *v)
 {
-	struct {
-		uint32_t goid_low;
-		int64_t ns;
-	} top[BUSY_SLOTS] = { { 0 } };
-	uint32_t n = 0, best = 0;
+	if (v->kind == GS_IVL_OFF)
+		return v->flags & (GS_IVL_F_RUNNABLE | GS_IVL_F_FAULT | GS_IVL_F_RECLAIM);
+	return v->kind == GS_IVL_ON;
+}
 
-	for (uint32_t k = 1; k <= BUSY_LOOK; k++) {
-		const struct gs_interval *v = gs__interval(l, l->head - k);
-		int64_t ns;
-		uint32_t i = 0;
+uint32_t gs_lives_beside(const struct gs_lives *l, const struct gs_interval *v, int64_t a,
+			 int64_t b, struct gs_overlap *ret, uint32_t max)
+{
+	bool kept = v >= l->ring && v <= l->ring + l->mask;
+	uint32_t slot = kept ? (uint32_t)(v - l->ring) : l->head - 1;
+	uint32_t at = l->head - ((l->head - slot) & l->mask), n = 0;
 
-		if (!v || v->end_ns <= a)
-			break;
-		ns = v->kind == GS_IVL_ON ? overlap(v->start_ns, v->end_ns, a, b) : 0;
-		if (ns == 0 || v->goid_low == (uint32_t)except)
-			continue;
-		while (i < n && top[i].goid_low != v->goid_low)
-			i++;
-		if (i == BUSY_SLOTS)
-			continue;
-		if (i == n)
-			top[n++].goid_low = v->goid_low;
-		top[i].ns += ns;
-		if (top[i].ns > top[best].ns)
-			best = i;
+	// The ring is in the order of ends: what overlaps is not far before and after it.
+	for (uint32_t k = 0; k < BESIDE_BEFORE + BESIDE_AFTER && n < max; k++) {
+		const struct gs_interval *o = gs__interval(l, at + BESIDE_AFTER - k);
+		int64_t ns = o && o != v && holds_p(o) ? overlap(o->start_ns, o->end_ns, a, b) : 0;
+
+		if (ns > 0 && o->goid_low != v->goid_low)
+			ret[n++] = (struct gs_overlap){ .v = o,
+							.a = o->start_ns > a ? o->start_ns : a,
+							.b = o->end_ns < b ? o->end_ns : b };
 	}
-	return n ? top[best].goid_low : 0;
+	return n;
+}
+
+const struct gs_interval *gs_lives_sample_in(const struct gs_lives *l, const struct gs_interval *v)
+{
+	const struct gs_interval *p = gs__interval(l, v->prev);
+
+	return p && p->kind == GS_IVL_SAMPLE && p->goid_low == v->goid_low ? p : NULL;
 }

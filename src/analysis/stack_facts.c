@@ -129,9 +129,19 @@ static bool is_main(const struct gs_stack_book *b, const char *function)
 	       (function[b->module_len] == '/' || function[b->module_len] == '.');
 }
 
+/* Of goroutines of the runtime itself the outermost function tells what they are, runtime.gcBgMarkWorker. */
+static const struct gs_frame *outermost(const struct gs_stack *s, uint32_t n)
+{
+	while (n > 1 && (strcmp(s->frames[n - 1].function, "runtime.goexit") == 0 ||
+			 strcmp(s->frames[n - 1].function, "runtime.mstart") == 0))
+		n--;
+	return &s->frames[n - 1];
+}
+
 static void find_where(const struct gs_stack_book *b, struct gs_stack_facts *f, uint32_t n)
 {
 	const struct gs_frame *own = NULL, *std = NULL, *any = NULL;
+	bool runtime = true;
 
 	for (uint32_t i = 0; i < n && !own; i++) {
 		const struct gs_frame *fr = &f->stack->frames[i];
@@ -141,11 +151,14 @@ static void find_where(const struct gs_stack_book *b, struct gs_stack_facts *f, 
 			continue;
 		if (!any)
 			any = fr;
+		runtime = runtime && begins(fr->function, "runtime.");
 		if (!is_std(fr->function) || is_main(b, fr->function))
 			own = fr;
 		else if (!std && !is_plumbing(fr->function))
 			std = fr;
 	}
+	if (any && runtime)
+		any = outermost(f->stack, n);
 	f->where = own ? own : std ? std : any;
 	if (!f->where)
 		return;

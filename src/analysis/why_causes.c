@@ -7,6 +7,9 @@
  * least three). By route, because else one that is always slow would hide what happens on the others. A cause stands out
  * when it takes a tenth of the time of all slow requests, or a third on one of the routes. In a healthy program nothing reaches the
  * floor.
+ *
+ * Waiting for a CPU is kept apart: others had it, or a quota was used up, and nothing in the program can be blamed. It is
+ * neither among the causes nor in the time of which they take shares.
  */
 #include <stdlib.h>
 
@@ -35,8 +38,9 @@ struct sum {
 
 struct causes {
 	struct gs__build *b;
-	int64_t from_ns[GS_ROUTES_MAX]; /* slow from here; INT64_MAX: never */
-	int64_t slow_sum_ns[GS_ROUTES_MAX];
+	int64_t from_ns[GS_ROUTES_MAX];     /* slow from here; INT64_MAX: never */
+	int64_t slow_sum_ns[GS_ROUTES_MAX]; /* without waiting for a CPU */
+	int64_t program_ns;                 /* sum of them */
 	struct sum *sums;
 	struct pair *vias, *routes; /* in the order of keys */
 	uint32_t n_vias, n_routes;
@@ -88,6 +92,7 @@ static void find_slow(struct causes *c)
 		r->slow += w->stride;
 		r->slow_sum_ns += q->duration_ns * w->stride;
 		c->slow_sum_ns[q->route] += q->duration_ns * w->stride;
+		c->program_ns += q->duration_ns * w->stride;
 		b->by_number[q->route]->slow += w->stride;
 		b->by_number[q->route]->slow_ns = c->from_ns[q->route];
 	}
@@ -138,6 +143,11 @@ static uint32_t add_up(struct pair *p, uint32_t n)
 	return out;
 }
 
+static bool is_machine(const struct gs_why *w, uint32_t key)
+{
+	return gs_why_keys_at(w->keys, key)->node.class == GS_WHY_RUNQUEUE_KERNEL;
+}
+
 /* Sums over the slow requests, or over all if none is. */
 static void collect(struct causes *c)
 {
@@ -159,6 +169,10 @@ static void collect(struct causes *c)
 			sum->ns += ns;
 			sum->requests += sum->last_record != i + 1 ? w->stride : 0;
 			sum->last_record = i + 1;
+			if (c->any_slow && is_machine(w, rc->key)) {
+				c->slow_sum_ns[r->route] -= ns;
+				c->program_ns -= ns;
+			}
 			c->vias[n] = (struct pair){ rc->key, rc->via, ns };
 			c->routes[n++] = (struct pair){ rc->key, r->route, ns };
 		}
@@ -224,6 +238,7 @@ static void set_cause(struct causes *c, struct gs_why_cause *to, const struct su
 				     .all_ns = sum->all_ns,
 				     .requests = sum->requests };
 	gs__set_what(c->b, &to->what, &k->node, &k->file);
+	to->stack = gs_stack_facts(c->b->w->book, k->node.stack)->stack;
 	to->share = whole > 0 ? (double)sum->ns / (double)whole : 0;
 	set_vias(c, to, sum->key);
 	set_route(c, to, sum->key);
@@ -235,6 +250,7 @@ void gs__set_causes(struct gs__build *b)
 {
 	uint32_t n_keys = gs_why_keys_count(b->w->keys), n = 0;
 	struct gs_why_cause *to = gs__get(b, CAUSES_SHOWN, sizeof(*to));
+	struct gs_why_cause *machine = gs__get(b, 1, sizeof(*machine));
 	struct causes *c = gs__get(b, 1, sizeof(*c));
 
 	if (!c)
@@ -250,9 +266,14 @@ void gs__set_causes(struct gs__build *b)
 		c->sums[i].key = i;
 	collect(c);
 	qsort(c->sums, n_keys, sizeof(*c->sums), by_sum_down);
-	for (; n < n_keys && n < CAUSES_SHOWN && c->sums[n].ns > 0; n++) {
-		set_cause(c, &to[n], &c->sums[n]);
-		b->r->stands_out |= to[n].stands_out;
+	for (uint32_t i = 0; i < n_keys && n < CAUSES_SHOWN && c->sums[i].ns > 0; i++) {
+		struct gs_why_cause *at = is_machine(b->w, c->sums[i].key) ? machine : &to[n++];
+
+		set_cause(c, at, &c->sums[i]);
+		if (at == machine)
+			b->r->machine = machine;
+		else
+			b->r->stands_out |= at->stands_out;
 	}
 	b->r->causes = to;
 	b->r->n_causes = n;

@@ -6,14 +6,15 @@
  *	 "requests":{"count","duration_seconds":{"p50","p90","p99","max"},"sum_seconds","of":"requests|functions",
  *	             "sampled","begun_before","aborted","uncertain","unfinished","classes":{"CLASS":seconds}},
  *	 "slow":{"from_seconds","asked","count","sum_seconds","stands_out"},
- *	 "causes":[{WHAT,"seconds","share","all_seconds","requests","stands_out",
- *	           "route","route_seconds","route_share","via":[{WHAT,"seconds"}|{"itself":true,…}]}],
+ *	 "causes":[CAUSE],"machine":CAUSE|null,
  *	 "routes":[{"route","count","failed","slow","slow_from_seconds","duration_seconds":{…},"sum_seconds","classes":{…},"typical":REQUEST|null}],
  *	 "slowest":[REQUEST],"unfinished":[REQUEST],
  *	 "overhead":{"target_cpu_share","target_cpu_seconds","cost_seconds","max_share","thinned",
  *	             "probes":[{"name","placement","hits","cost_seconds","detached"}]},
  *	 "incomplete":[{"what","count","why"}]}
  *
+ *	CAUSE:   {WHAT,"seconds","share","all_seconds","requests","route","route_seconds","route_share","stands_out",
+ *	          "frames":[frame],"via":[{WHAT,"seconds"}|{"itself":true,…}]}
  *	REQUEST: {"route","method","path","goroutine_id","begin_seconds","duration_seconds","status","peer",
  *	          "unfinished","aborted","uncertain","cut","classes":{…},"blame":[BLAME]}
  *	BLAME:   {WHAT,"seconds","share","count","frames":[frame],"kernel_frames":[frame],
@@ -335,6 +336,27 @@ static void via(const struct json *t, const struct gs_why_cause *c)
 	gs_json_close(t->j);
 }
 
+static void cause(const struct json *t, const struct gs_why_cause *c)
+{
+	struct gs_json *j = t->j;
+
+	gs_json_open_object(j);
+	what(t, &c->what);
+	seconds(j, "seconds", c->ns);
+	gs_json_key(j, "share");
+	gs_json_double(j, c->share);
+	seconds(j, "all_seconds", c->all_ns);
+	gs_json_kv_u64(j, "requests", c->requests);
+	text_or_null(j, "route", c->route);
+	seconds(j, "route_seconds", c->route_ns);
+	gs_json_key(j, "route_share");
+	gs_json_double(j, c->route_share);
+	gs_json_kv_bool(j, "stands_out", c->stands_out);
+	frames(t, "frames", c->stack);
+	via(t, c);
+	gs_json_close(j);
+}
+
 static void causes(const struct json *t)
 {
 	const struct gs_why_result *r = t->r;
@@ -342,25 +364,14 @@ static void causes(const struct json *t)
 
 	gs_json_key(j, "causes");
 	gs_json_open_array(j);
-	for (uint32_t i = 0; i < r->n_causes; i++) {
-		const struct gs_why_cause *c = &r->causes[i];
-
-		gs_json_open_object(j);
-		what(t, &c->what);
-		seconds(j, "seconds", c->ns);
-		gs_json_key(j, "share");
-		gs_json_double(j, c->share);
-		seconds(j, "all_seconds", c->all_ns);
-		gs_json_kv_u64(j, "requests", c->requests);
-		text_or_null(j, "route", c->route);
-		seconds(j, "route_seconds", c->route_ns);
-		gs_json_key(j, "route_share");
-		gs_json_double(j, c->route_share);
-		gs_json_kv_bool(j, "stands_out", c->stands_out);
-		via(t, c);
-		gs_json_close(j);
-	}
+	for (uint32_t i = 0; i < r->n_causes; i++)
+		cause(t, &r->causes[i]);
 	gs_json_close(j);
+	gs_json_key(j, "machine");
+	if (r->machine)
+		cause(t, r->machine);
+	else
+		gs_json_null(j);
 }
 
 static void routes(const struct json *t)

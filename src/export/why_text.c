@@ -29,6 +29,7 @@
 
 #define CAUSES_MAX 5u
 #define CAUSES_SHARE 0.01 /* smaller ones are left out */
+#define MACHINE_SHARE 0.1
 #define ROUTES_MAX 15u
 #define CHILDREN_MAX 6u
 #define CHILD_SHARE 0.01 /* of the request */
@@ -136,6 +137,19 @@ static void put_cause(struct text *t, const struct gs_why_cause *c, bool several
 			put_via(t, c, i);
 }
 
+/* Nothing in the program is to blame for it. */
+static void put_machine(struct text *t, const struct gs_why_cause *c)
+{
+	char a[24];
+
+	gs_out_str(&t->line, "  ");
+	put_percent(t, c->share);
+	gs_out_printf(&t->line,
+		      "  %8s  waited for a CPU: other programs had it, or a quota was used up",
+		      gs_why_time(a, c->ns));
+	put_line(t, c->stands_out ? ALARM : PLAIN);
+}
+
 static void causes(struct text *t, const struct gs_why_result *r)
 {
 	const char *what = r->functions ? "calls" : "requests";
@@ -165,6 +179,8 @@ static void causes(struct text *t, const struct gs_why_result *r)
 		gs_out_printf(&t->line, "Where the time of all %s went:", what);
 		put_line(t, PLAIN);
 	}
+	if (r->machine && (r->machine->stands_out || r->machine->share >= MACHINE_SHARE))
+		put_machine(t, r->machine);
 	for (uint32_t i = 0; i < r->n_causes && i < CAUSES_MAX; i++)
 		if (i == 0 || r->causes[i].share >= CAUSES_SHARE || r->causes[i].stands_out)
 			put_cause(t, &r->causes[i], r->n_routes > 1);

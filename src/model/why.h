@@ -137,13 +137,14 @@ struct gs_why_route {
 /* A root cause: where the chain of blame ended. */
 struct gs_why_cause {
 	struct gs_why_what what;
-	int64_t ns;         /* of the slow requests */
-	int64_t all_ns;     /* of all requests */
-	double share;       /* ns of the slow requests' time */
-	uint64_t requests;  /* slow ones it took time from */
-	const char *route;  /* that has most of @ns */
-	int64_t route_ns;   /* how much of it */
-	double route_share; /* of the time of slow requests of that route */
+	const struct gs_stack *stack; /* one of those it was seen with; NULL: none */
+	int64_t ns;                   /* of the slow requests */
+	int64_t all_ns;               /* of all requests */
+	double share;                 /* ns of the slow requests' time */
+	uint64_t requests;            /* slow ones it took time from */
+	const char *route;            /* that has most of @ns */
+	int64_t route_ns;             /* how much of it */
+	double route_share;           /* of the time of slow requests of that route */
 	bool stands_out;
 	/* Through which waits it reached the requests, most first; "itself": the requests did it themselves. */
 	struct {
@@ -169,6 +170,8 @@ struct gs_why_result {
 	const struct gs_why_cause
 		*causes; /* most of the slow requests' time first; if nothing is slow, of all */
 	uint32_t n_causes;
+	/* Waiting for a CPU is no cause in the program: somebody else had it. NULL: nobody waited. */
+	const struct gs_why_cause *machine;
 	const struct gs_why_route *routes; /* most time first */
 	uint32_t n_routes;
 	const struct gs_why_request *slowest; /* slowest first */

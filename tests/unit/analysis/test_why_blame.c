@@ -184,8 +184,9 @@ static void work_in_children(void **state)
 		"52ms end 1 tid=1 call=http1 status=200\n",
 		NULL);
 
-	why_tree_is(&run.r->slowest[0], "waitgroup@app.fan 50(sleep@app.child 40 "
-					"cpu_user@app.child 8 runqueue_go 2) cpu_user 2");
+	why_tree_is(&run.r->slowest[0],
+		    "waitgroup@app.fan 50(sleep@app.child 40 "
+		    "cpu_user@app.child 8 runqueue_go 2(cpu_user 1)) cpu_user 2");
 	why_end(&run);
 }
 
@@ -292,6 +293,24 @@ static void the_run_queue_and_who_was_on(void **state)
 	assert_int_equal(b->ns, 29 * MS);
 	assert_int_equal(b->what.runnable, 2);
 	assert_string_equal(b->what.busy->function, "app.burn");
+	why_tree_is(&run.r->slowest[0], "runqueue_go 29(cpu_user 29) cpu_user 2");
+	why_end(&run);
+}
+
+/* Two Ps: one goroutine burns, a page fault holds the other. */
+static void each_p_has_its_share_of_the_blame(void **state)
+{
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n0 run 2 tid=2\n0 begin 1 tid=1 call=http1 method=GET path=/\n"
+		"0 yield 1 tid=1 flags=preempted\n0 run 3 tid=1\n"
+		"10ms sample 3 tid=1 stack=app.spin<app.burn\n"
+		"40ms off 2 tid=2 since=0 wake=40ms flags=fault|major stack=app.touch<app.load\n"
+		"40ms yield 3 tid=1\n40ms run 1 tid=1\n40ms end 1 tid=1 call=http1 status=200\n",
+		NULL);
+
+	why_tree_is(&run.r->slowest[0],
+		    "runqueue_go 40(cpu_user@app.spin 20 fault_major@app.touch 20)");
+	assert_int_equal(run.r->causes[0].via[0].what.class, GS_WHY_RUNQUEUE_GO);
 	why_end(&run);
 }
 
@@ -350,6 +369,7 @@ int main(void)
 		cmocka_unit_test(a_writer_that_waits_for_a_reader),
 		cmocka_unit_test(samples_tell_where_the_cpu_went),
 		cmocka_unit_test(the_run_queue_and_who_was_on),
+		cmocka_unit_test(each_p_has_its_share_of_the_blame),
 		cmocka_unit_test(a_lock_without_a_name),
 		cmocka_unit_test(long_chains_are_cut),
 	};

@@ -414,6 +414,36 @@ static void two_routes_with_troubles_of_their_own(void **state)
 	why_end(&run);
 }
 
+/* The machine is busy: that is told, but nothing in the program is accused of it, and what little it does itself is. */
+static void waiting_for_a_cpu_is_nobodys_fault(void **state)
+{
+	char *script = malloc(1 << 20), *p = script;
+	struct why_run run;
+	int64_t t = 0;
+
+	assert_non_null(script);
+	p += sprintf(p, "0 run 1 tid=1\n");
+	for (int i = 0; i < 50; i++, t += 100)
+		p += sprintf(p,
+			     "%" PRId64 "ms begin 1 tid=1 call=http1 method=GET path=/\n"
+			     "%" PRId64 "ms off 1 tid=1 since=%" PRId64 "ms wake=%" PRId64
+			     "ms task_state=0\n"
+			     "%" PRId64 "ms park 1 tid=1 reason=sleep stack=time.Sleep<app.nap\n"
+			     "%" PRId64 "ms ready 1\n%" PRId64 "ms run 1 tid=1\n"
+			     "%" PRId64 "ms end 1 tid=1 call=http1 status=200\n",
+			     t, t + 90, t, t, t + 90, t + 95, t + 95, t + 95);
+	run = why_run(script, NULL);
+	assert_int_equal(run.r->n_causes, 1);
+	assert_int_equal(run.r->causes[0].what.class, GS_WHY_SLEEP);
+	assert_true(run.r->causes[0].stands_out);
+	assert_true(run.r->causes[0].share < 0.06);
+	assert_non_null(run.r->machine);
+	assert_true(run.r->machine->stands_out);
+	assert_int_equal(run.r->machine->ns, run.r->slow * 90 * MS);
+	free(script);
+	why_end(&run);
+}
+
 static void unknown_time_is_no_accusation(void **state)
 {
 	char *script = ladder(99, 1000000, "reason=\"gone fishing\"");
@@ -493,6 +523,7 @@ int main(void)
 		cmocka_unit_test(what_is_healthy_is_accused_of_nothing),
 		cmocka_unit_test(one_outlier_is_no_trouble),
 		cmocka_unit_test(two_routes_with_troubles_of_their_own),
+		cmocka_unit_test(waiting_for_a_cpu_is_nobodys_fault),
 		cmocka_unit_test(unknown_time_is_no_accusation),
 		cmocka_unit_test(a_filter_on_routes),
 		cmocka_unit_test(more_requests_than_records),
