@@ -51,6 +51,8 @@ static void set(struct world_options *o, const char *arg)
 	KEY(twice);
 	KEY(swap);
 	KEY(garbage);
+	KEY(thin);
+	KEY(detach);
 	KEY(no_state);
 	KEY(no_ps);
 	KEY(simple);

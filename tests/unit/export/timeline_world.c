@@ -44,6 +44,7 @@ struct sim {
 	int stw; /* goroutine that stopped the world, -1 */
 	bool gc;
 	uint64_t calls, gcs;
+	uint32_t thin_mask;
 };
 
 static uint64_t dice(struct sim *s, uint64_t n)
@@ -58,9 +59,11 @@ static void enter(struct sim *s, struct g *g, int state, int64_t t)
 {
 	struct world_goroutine *truth = &s->truth[g->truth];
 
-	if (g->state < WORLD_STATES)
+	bool told = !gs_thinned_out(truth->goid, s->thin_mask);
+
+	if (told && g->state < WORLD_STATES)
 		truth->ns[g->state] += t - g->since;
-	if (state < WORLD_STATES)
+	if (told && state < WORLD_STATES)
 		truth->n[state]++;
 	g->state = state;
 	g->since = t;
@@ -457,6 +460,57 @@ static void begin(struct sim *s)
 	}
 }
 
+/* From now on nothing is told of most goroutines: their times so far are the truth. */
+static void thin(struct sim *s)
+{
+	uint32_t mask = s->thin_mask << 1 | 1;
+
+	s->now++;
+	event(s, GS_EV_THINNED, 0, -1)->thinned.mask = mask;
+	for (size_t i = 0; i < s->n_g; i++)
+		if (gs_thinned_out(i + 1, mask)) {
+			/* Nothing was told of its system call. */
+			if (s->g[i].state == WORLD_SYSCALL && !gs_thinned_out(i + 1, s->thin_mask))
+				s->truth[i].ns[WORLD_RUNNING] += s->now - s->g[i].since;
+			else
+				enter(s, &s->g[i], s->g[i].state, s->now);
+		}
+	s->thin_mask = mask;
+}
+
+/* As the kernel half and the decoder leave it out. */
+static void leave_out(struct sim *s)
+{
+	uint32_t mask = 0, unseen = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_ev; i++) {
+		struct gs_event *e = &s->ev[i];
+
+		if (e->kind == GS_EV_THINNED)
+			mask = e->thinned.mask;
+		if (s->o.detach && i == s->n_ev / 2) {
+			unseen = s->o.detach;
+			s->ev[n++] = (struct gs_event){ .t_ns = e->t_ns,
+							.kind = GS_EV_DETACHED,
+							.detached.unseen = unseen };
+			continue; // in the place of one that is lost
+		}
+		if ((unseen & GS_UNSEEN_RUNTIME && e->kind == GS_EV_RUNTIME) ||
+		    (unseen & GS_UNSEEN_THREADS && e->kind == GS_EV_OFF_CPU) ||
+		    (unseen & GS_UNSEEN_REQUESTS &&
+		     (e->kind == GS_EV_CALL_BEGIN || e->kind == GS_EV_CALL_END)))
+			continue;
+		if (e->goid && gs_thinned_out(e->goid, mask)) {
+			if (e->kind != GS_EV_RUNTIME)
+				continue;
+			e->goid = 0;
+		}
+		s->ev[n++] = *e;
+	}
+	s->n_ev = n;
+}
+
 /* What happens to events on the way. */
 static void disturb(struct sim *s)
 {
@@ -552,12 +606,19 @@ struct gs_event_source *world_new(const struct world_options *o, struct world *r
 	for (uint32_t i = 0; i < o->ps; i++)
 		s->p[i] = -1;
 	begin(s);
-	while (s->n_ev < o->n_events + o->goroutines)
+	for (uint32_t thinned = 0; s->n_ev < o->n_events + o->goroutines;) {
+		if (thinned < o->thin && s->n_ev > o->n_events * (thinned + 1) / (o->thin + 1)) {
+			thin(s);
+			thinned++;
+		}
 		step(s);
+	}
 	while (find_syscall(s) >= 0)
 		do_syscall_end(s);
 	for (size_t i = 0; i < s->n_g; i++)
 		enter(s, &s->g[i], WORLD_STATES, s->now);
+	if (o->thin || o->detach)
+		leave_out(s);
 	if (o->drop || o->twice || o->swap || o->garbage)
 		disturb(s);
 	*ret = (struct world){

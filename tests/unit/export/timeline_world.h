@@ -20,6 +20,8 @@ struct world_options {
 	uint32_t twice;   /* events delivered twice, of 1000 */
 	uint32_t swap;    /* events out of order, of 1000 */
 	uint32_t garbage; /* fields overwritten with anything, of 1000 */
+	uint32_t thin;    /* so many times, evenly spread, fewer goroutines are followed */
+	uint32_t detach;  /* GS_UNSEEN_*: left out from the middle on */
 	bool no_state;    /* nothing is said about goroutines that exist at the start */
 	bool no_ps;       /* RUN does not say which P */
 	bool simple;      /* only create, ready, run, park, yield, exit: for speed */
@@ -29,7 +31,7 @@ enum { WORLD_RUNNING, WORLD_RUNNABLE, WORLD_WAITING, WORLD_SYSCALL, WORLD_STATES
 
 struct world_goroutine {
 	uint64_t goid;
-	int64_t ns[WORLD_STATES];
+	int64_t ns[WORLD_STATES]; /* as long as it is followed */
 	uint32_t n[WORLD_STATES]; /* times it came into the state */
 	const char *start;        /* its first function */
 };
