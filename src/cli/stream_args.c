@@ -250,6 +250,11 @@ int gs_stream_session_next(struct gs_stream_session *s, const struct gs_common *
 	}
 }
 
+static double percent(int64_t part, int64_t whole)
+{
+	return whole > 0 ? 100 * (double)part / (double)whole : 0;
+}
+
 static void report_cost(const struct gs_stream_stats *st, const struct gs_common *c)
 {
 	uint64_t hits = 0;
@@ -261,12 +266,12 @@ static void report_cost(const struct gs_stream_stats *st, const struct gs_common
 		snprintf(thinned, sizeof(thinned), "; at the end 1 of %u goroutines was followed",
 			 1u << st->thinned_log2);
 	gs_note(c,
-		"cost to the target: %.2g %% of its CPU (%.3f s of %.3f s in %" PRIu64
-		" probe hits%s); gosonde itself: %.2f s CPU, %s",
-		st->target_cpu_ns > 0 ? 100 * (double)st->target_cost_ns / (double)st->target_cpu_ns
-				      : 0.0,
-		(double)st->target_cost_ns / 1e9, (double)st->target_cpu_ns / 1e9, hits, thinned,
-		(double)st->self_cpu_ns / 1e9, gs_text_bytes(rss, st->self_rss_bytes));
+		"cost to the target: %.2g %% of a CPU; %.2g %% of what the target used (%.3f s of "
+		"%.3f s in %" PRIu64 " probe hits%s); gosonde itself: %.2f s CPU, %s",
+		percent(st->target_cost_ns, st->end_ns - st->begin_ns),
+		percent(st->target_cost_ns, st->target_cpu_ns), (double)st->target_cost_ns / 1e9,
+		(double)st->target_cpu_ns / 1e9, hits, thinned, (double)st->self_cpu_ns / 1e9,
+		gs_text_bytes(rss, st->self_rss_bytes));
 }
 
 static void report_probes(const struct gs_stream_stats *st, const struct gs_common *c)

@@ -77,7 +77,7 @@ GS_CHECKED int gs_stream_session_next(struct gs_stream_session *s, const struct 
 				      struct gs_err *err);
 /** End the stream with what there is, as Ctrl-C does: what is under way still comes. */
 void gs_stream_session_stop(struct gs_stream_session *s);
-/** "cost to the target: 1.3 % of its CPU (…)" and what is missing, on stderr, unless --quiet. Call it after the
+/** "cost to the target: 0.8 % of a CPU; 7.7 % of what the target used (…)" and what is missing, on stderr, unless --quiet. Call it after the
  *  end of the stream. */
 void gs_stream_session_report(struct gs_stream_session *s, const struct gs_common *c);
 /** GS_EXIT_OK, or GS_EXIT_INCOMPLETE if the stream says that something is missing. */

@@ -199,6 +199,7 @@ static const struct gs_stack *kernel_stack(struct gs__stacks *s, uint32_t id)
 	const struct gs__stack_entry *e = &s->entry[id - 1];
 	struct gs_frame *f = gs_arena_array(s->arena, e->n, sizeof(*f));
 	uint32_t skip = 0;
+	bool top = true; /* programs need not have names (net.core.bpf_jit_kallsyms) */
 
 	if (!f)
 		return NULL;
@@ -217,7 +218,9 @@ static const struct gs_stack *kernel_stack(struct gs__stacks *s, uint32_t id)
 					  .function = name ? name : "",
 					  .file = "",
 					  .flags = GS_FRAME_KERNEL };
-		skip += skip == i && is_tracing(f[i].function);
+		if (top && name && is_tracing(name))
+			skip = i + 1;
+		top = top && (!name || skip == i + 1);
 	}
 	return publish(s, id, e->n - skip, f + skip,
 		       e->flags & 1 ? GS_STACK_CUT : GS_STACK_COMPLETE);

@@ -2,7 +2,10 @@
 /* Hand-made records to events; stacks by hash; goroutines of a snapshot put back to the beginning. */
 #include "test.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "go_world.h"
@@ -259,6 +262,59 @@ static void many_stacks(void **state)
 	assert_int_equal(gs__stacks_find(&stacks, 0), 0);
 }
 
+/* Stacks of the kernel begin with how they were taken. That is cut off at the top and nowhere else. */
+static void tracing_is_cut_off(void **state)
+{
+	static const char table[] =
+		"ffffffff80001000 T __schedule\n"
+		"ffffffff80002000 T __traceiter_sched_switch\n"
+		"ffffffff80003000 T bpf_trace_run4\n"
+		"ffffffff80004000 T schedule\n"
+		"ffffffff80005000 T vfs_read\n"
+		"ffffffffc0001000 t bpf_prog_6deef7357e7b4530_gs_sched_switch\t[bpf]\n"
+		"ffffffffc0002000 t nothing\t[bpf]\n";
+	static const struct {
+		uint64_t pc[6];
+		uint32_t n;
+		const char *want;
+	} cases[] = {
+		{ { 0xc0001010, 0x80003010, 0x80002010, 0x80001010, 0x80004010, 0x80005010 },
+		  6,
+		  "__schedule<schedule<vfs_read" },
+		/* Programs have no names. */
+		{ { 0x10, 0x80003010, 0x80001010, 0x80004010 }, 4, "__schedule<schedule" },
+		{ { 0x10, 0x80001010, 0x80004010 }, 3, "<__schedule<schedule" },
+		{ { 0x80001010, 0x80003010, 0x80004010 }, 3, "__schedule<bpf_trace_run4<schedule" },
+	};
+	char path[] = "/tmp/gosonde-kallsyms.XXXXXX", got[256];
+	int fd = mkstemp(path);
+	struct gs_err err;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, table, sizeof(table) - 1), sizeof(table) - 1);
+	close(fd);
+	gs_assert_ok(gs__ksyms_open_file(path, &stacks.ksyms, &err), &err);
+	unlink(path);
+	stacks.ksyms_tried = true;
+	for (uint32_t i = 0; i < GS_ARRAY_SIZE(cases); i++) {
+		struct gs_wire_stack w = { .h = { .kind = GS_WIRE_STACK, .stack = i + 1 },
+					   .n = cases[i].n,
+					   .flags = 2 };
+		const struct gs_stack *st;
+		int at = 0;
+
+		for (uint32_t k = 0; k < w.n; k++)
+			w.pc[k] = 0xffffffff00000000u | cases[i].pc[k];
+		gs__stacks_add(&stacks, &w);
+		st = gs__stacks_get(&stacks, i + 1);
+		assert_non_null(st);
+		for (uint32_t k = 0; k < st->n_frames; k++)
+			at += snprintf(got + at, sizeof(got) - (size_t)at, "%s%s", k ? "<" : "",
+				       st->frames[k].function);
+		assert_string_equal(got, cases[i].want);
+	}
+}
+
 static void no_drain(void *ctx)
 {
 	++*(int *)ctx;
@@ -347,10 +403,15 @@ static void rewinding(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(park),    T(calls),    T(others),   T(many_stacks), T(who_is_thinned_out),
-		T(thinned), T(detached), T(rewinding)
-	};
+	const struct CMUnitTest tests[] = { T(park),
+					    T(calls),
+					    T(others),
+					    T(many_stacks),
+					    T(tracing_is_cut_off),
+					    T(who_is_thinned_out),
+					    T(thinned),
+					    T(detached),
+					    T(rewinding) };
 
 	return gs_test_main(tests);
 }
