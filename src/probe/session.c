@@ -47,6 +47,9 @@ bool gs__session_needs(const struct gs_probe_session *s, enum gs_probe_program p
 	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
 		const struct gs_probe_site *site = &s->plan->site[i];
 
+		// Samples tell `why` which code ran; only a profile on CPU is nothing without them.
+		if (site->program == program && program == GS_PROG_SAMPLE)
+			return !(s->plan->config.want & GS_PROBE_WANT_GOROUTINES);
 		if (site->program == program &&
 		    (site->group == GS_GROUP_LIFE || site->group == GS_GROUP_REQUESTS))
 			return true;

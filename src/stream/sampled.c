@@ -242,7 +242,7 @@ static void emit_leave(struct sampled *s, const struct known *k)
 {
 	if (k->state == GS_G_WAITING || k->state == GS_G_LEAKED || k->state == GS_G_PREEMPTED)
 		emit(s, GS_EV_GO_READY, k)->tid = 0;
-	if (k->state == GS_G_SYSCALL)
+	if (k->state == GS_G_SYSCALL && k->syscall >= 0) // else its thread ran
 		leave_syscall(s, k);
 	if (!on_thread(k->state))
 		emit(s, GS_EV_GO_RUN, k)->run.p = -1;
@@ -298,6 +298,9 @@ static void compare(struct sampled *s, const struct gs_goroutine *g, struct know
 		emit_first(s, g, &now);
 		now.since_ns = s->now_ns;
 		now.syscall = -1;
+		// What was under way already counts from here: stuck requests are what people look for.
+		if (s->look == 1 && now.in_call)
+			emit_call(s, &now, GS_EV_CALL_BEGIN);
 		if (s->look > 1) {
 			k->goid = now.goid;
 			k->state = GS_G_RUNNABLE;

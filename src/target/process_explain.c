@@ -23,7 +23,8 @@
 
 #include "target/process_private.h"
 
-#define CAP_SYS_PTRACE_BIT 19 /* linux/capability.h */
+#define CAP_DAC_READ_SEARCH_BIT 2 /* linux/capability.h */
+#define CAP_SYS_PTRACE_BIT 19
 
 struct who {
 	bool known;
@@ -134,6 +135,11 @@ static bool same_user(const struct who *me, const struct who *w)
 
 static const char *reason(pid_t pid, const struct who *me, const struct who *w, int scope)
 {
+	if (me->effective >> CAP_SYS_PTRACE_BIT & 1 && !same_user(me, w) &&
+	    !(me->effective >> CAP_DAC_READ_SEARCH_BIT & 1))
+		return "CAP_SYS_PTRACE is there, but the files below /proc belong to its user, "
+		       "which "
+		       "takes CAP_DAC_READ_SEARCH too";
 	if (me->effective >> CAP_SYS_PTRACE_BIT & 1)
 		return "although gosonde has CAP_SYS_PTRACE here: the process belongs to another "
 		       "user "
@@ -157,6 +163,11 @@ static const char *reason(pid_t pid, const struct who *me, const struct who *w, 
 
 static const char *remedy(const struct who *me, const struct who *w, int scope)
 {
+	if (me->effective >> CAP_SYS_PTRACE_BIT & 1 && !same_user(me, w) &&
+	    !(me->effective >> CAP_DAC_READ_SEARCH_BIT & 1))
+		return "Run as root, or: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep "
+		       "$(command "
+		       "-v gosonde)";
 	if (me->effective >> CAP_SYS_PTRACE_BIT & 1)
 		return "Run gosonde in the same container or on the host, and look at the audit "
 		       "log";

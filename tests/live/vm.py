@@ -155,7 +155,7 @@ def run(series, script, programs, timeout=300, memory_mb=1536, cpus=2):
     ram.write_bytes(cpio.bytes())
     try:
         r = subprocess.run(
-            ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-smp', str(cpus), '-m', str(memory_mb),
+            ['qemu-system-x86_64', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', str(cpus), '-m', str(memory_mb),
              '-kernel', str(image), '-initrd', str(ram), '-nographic', '-no-reboot',
              '-append', 'console=ttyS0 quiet panic=-1 mitigations=off'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=timeout)
