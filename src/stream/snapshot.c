@@ -8,7 +8,8 @@
  *                                                                 PARK, YIELD, EXIT, CALL: it ran;
  *                                                                 RUN: runnable; READY: waited; CREATE: was not there
  *
- * One whose first event comes after it was read was in the state that was read.
+ * One whose first event comes after it was read was in the state that was read. One that had ended before it could be read is
+ * known by its events alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,15 +87,19 @@ static int visit_goroutine(void *ctx, const struct gs_goroutine *g)
 	return 0;
 }
 
+/* With room for as many again. */
 static bool make_index(struct gs__snapshot *s)
 {
-	uint32_t size = 16;
+	uint32_t size = 64;
 
-	while (size < s->n * 2 + 1)
+	while (size < s->n * 4)
 		size *= 2;
-	s->slot = gs_array_new(size, sizeof(*s->slot));
-	if (!s->slot)
+	uint32_t *slot = gs_array_new(size, sizeof(*slot));
+
+	if (!slot)
 		return false;
+	free(s->slot);
+	s->slot = slot;
 	s->mask = size - 1;
 	for (uint32_t i = 0; i < s->n; i++) {
 		uint32_t at = (uint32_t)gs_hash_u64(gs_hash_seed(), s->v[i].goid) & s->mask;
@@ -163,21 +168,43 @@ static enum gs_goroutine_state before(const struct gs_wire_head *h)
 	}
 }
 
+/* One that ended before it could be read. */
+static struct gs__start_state *add_unread(struct gs__snapshot *s, const struct gs_wire_head *h)
+{
+	struct gs__start_state *st;
+	uint32_t at;
+
+	if (s->n * 2 >= s->mask && !make_index(s))
+		return NULL;
+	st = add(s);
+	if (!st)
+		return NULL;
+	*st = (struct gs__start_state){ .goid = h->goid, .seen_ns = INT64_MAX, .state = GS_G_DEAD };
+	at = (uint32_t)gs_hash_u64(gs_hash_seed(), h->goid) & s->mask;
+	while (s->slot[at])
+		at = (at + 1) & s->mask;
+	s->slot[at] = s->n;
+	return st;
+}
+
 static void rewind_one(void *ctx, struct gs_wire_head *h)
 {
-	const struct gs__snapshot *s = ctx;
-	struct gs__start_state *st = h->goid ? find(s, h->goid) : NULL;
+	struct gs__snapshot *s = ctx;
 	enum gs_goroutine_state state = before(h);
 
+	if (h->goid == 0 || (h->kind != GS_WIRE_GO_CREATE && state == GS_G_STATE_COUNT))
+		return;
+	struct gs__start_state *st = find(s, h->goid);
+
+	if (!st)
+		st = add_unread(s, h);
 	if (!st || st->settled || (int64_t)h->ts_ns > st->seen_ns)
 		return;
+	st->settled = true;
 	if (h->kind == GS_WIRE_GO_CREATE) {
-		st->settled = st->born = true;
+		st->born = true;
 		return;
 	}
-	if (state == GS_G_STATE_COUNT)
-		return;
-	st->settled = true;
 	/* In a system call is running to an event, and the other way round. */
 	if (state == st->state || (on_thread(state) && on_thread(st->state)))
 		return;

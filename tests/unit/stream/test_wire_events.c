@@ -360,8 +360,22 @@ static void rewinding(void **state)
 		gs__order_add(&o, GS_WIRE_RING_GO, &later.h, 64);
 	}
 	gs_assert_ok(gs__snapshot_take(&s, w.rt, &stacks, no_drain, &drained, &inc, &err), &err);
+	/* Goroutine 90 ended before it could be read, 91 was born and ended meanwhile. */
+	for (uint64_t goid = 90; goid < 92; goid++) {
+		struct gs_wire_go_park first = {
+			.h = go_event(goid == 90 ? GS_WIRE_GO_RUN : GS_WIRE_GO_CREATE, goid, 30)
+		};
+		struct gs_wire_go_park last = { .h = go_event(GS_WIRE_GO_EXIT, goid, 40) };
+
+		gs__order_add(&o, GS_WIRE_RING_GO, &first.h, 64);
+		gs__order_add(&o, GS_WIRE_RING_GO, &last.h, 64);
+	}
 	gs__snapshot_rewind(&s, &o);
-	assert_int_equal(s.n, 6);
+	assert_int_equal(s.n, 8);
+	assert_true(gs__snapshot_event(&s, 6, 5, &e));
+	assert_int_equal(e.goid, 90);
+	assert_int_equal(e.state.state, GS_G_RUNNABLE);
+	assert_false(gs__snapshot_event(&s, 7, 5, &e));
 	for (size_t i = 0; i < GS_ARRAY_SIZE(cases); i++) {
 		bool there = gs__snapshot_event(&s, (uint32_t)i, 5, &e);
 
