@@ -177,8 +177,8 @@ static void update_stats(struct live *l)
 		st->self_cpu_ns = timeval_ns(ru.ru_utime) + timeval_ns(ru.ru_stime) -
 				  timeval_ns(l->self_begin.ru_utime) -
 				  timeval_ns(l->self_begin.ru_stime);
-		st->self_rss_bytes = (uint64_t)ru.ru_maxrss * 1024;
 	}
+	st->self_rss_bytes = gs__self_rss_bytes();
 	sum_probes(l);
 	list_missing(l);
 }
