@@ -469,25 +469,33 @@ static void put_beside(struct gs_blame *b, uint32_t node, const struct gs_overla
 }
 
 /* A goroutine waits for a P because others have them all. What these do is why it waits: with two Ps, each has half of the
- * blame. Where they are seen for less than the wait, the rest stays unexplained. */
+ * blame. When none of them was used, the goroutine waited for a thread of the scheduler, which the kernel
+ * had still to put on a CPU. Of long waits in a busy program only the last part is looked at, and stands for all of it. */
 static void ask_those_beside(struct gs_blame *b, const struct gs_interval *v, int64_t a,
 			     int64_t end, int64_t ns, uint32_t node)
 {
+	struct stretch idle = { .node = { .class = GS_WHY_RUNQUEUE_KERNEL, .syscall = -1 } };
 	struct gs_overlap beside[BESIDE_MAX];
-	uint32_t n = gs_lives_beside(b->lives, v, a, end, beside, BESIDE_MAX), best = 0;
-	int64_t sum = 0;
+	int64_t sum = 0, from, span;
+	uint32_t n, best = 0;
 
+	n = gs_lives_beside(b->lives, v, a, end, beside, BESIDE_MAX, &from);
 	b->steps += BESIDE_MAX;
+	span = end - from;
+	if (span <= 0)
+		return;
 	for (uint32_t i = 0; i < n; i++) {
 		sum += beside[i].b - beside[i].a;
 		if (beside[i].b - beside[i].a > beside[best].b - beside[best].a)
 			best = i;
 	}
-	if (sum == 0)
-		return;
-	b->tree.node[node].busy = beside[best].v->goid_low;
+	if (n)
+		b->tree.node[node].busy = beside[best].v->goid_low;
 	for (uint32_t i = 0; i < n; i++)
-		put_beside(b, node, &beside[i], ns, sum > end - a ? sum : end - a);
+		put_beside(b, node, &beside[i], ns, sum > span ? sum : span);
+	idle.ns = sum < span ? (int64_t)((__int128_t)ns * (span - sum) / span) : 0;
+	if (idle.ns > 0 && !gs_lives_is_thinned(b->lives))
+		put(b, node, &idle);
 }
 
 static void take_ready(struct gs_blame *b, const struct work *w, const struct gs_interval *v,

@@ -115,6 +115,8 @@ void gs_lives_event(struct gs_lives *l, const struct gs_event *e);
 struct gs_life *gs_lives_find(struct gs_lives *l, uint64_t goid);
 /** Whether the stream says nothing of it any more, see GS_EV_THINNED. */
 bool gs_lives_thinned_out(const struct gs_lives *l, uint64_t goid);
+/** Whether that is so with any. */
+bool gs_lives_is_thinned(const struct gs_lives *l);
 /** Time of the latest event. */
 int64_t gs_lives_now(const struct gs_lives *l);
 /** Time within [@a, @b) in which the world was stopped. */
@@ -150,9 +152,10 @@ struct gs_overlap {
 	int64_t a, b;
 };
 
-/** What held Ps within [@a, @b) of @v, which waited for one: a bounded look at what is kept. @return how many were set. */
+/** What held Ps within [@a, @b) of @v, which waited for one: a bounded look at what is kept, back to *@ret_from.
+ *  @return how many were set; none of them is before that. */
 uint32_t gs_lives_beside(const struct gs_lives *l, const struct gs_interval *v, int64_t a,
-			 int64_t b, struct gs_overlap *ret, uint32_t max);
+			 int64_t b, struct gs_overlap *ret, uint32_t max, int64_t *ret_from);
 /** The latest sample in an ON interval; NULL if there is none. */
 const struct gs_interval *gs_lives_sample_in(const struct gs_lives *l, const struct gs_interval *v);
 

@@ -107,6 +107,11 @@ const struct gs_interval *gs_life_walk_sample(struct gs_life_walk *w)
 	return v;
 }
 
+bool gs_lives_is_thinned(const struct gs_lives *l)
+{
+	return l->thin_mask != 0;
+}
+
 /* A thread that is off the CPU keeps its P, unless it is in a system call for long: then sysmon takes it away. */
 static bool holds_p(const struct gs_interval *v)
 {
@@ -116,22 +121,31 @@ static bool holds_p(const struct gs_interval *v)
 }
 
 uint32_t gs_lives_beside(const struct gs_lives *l, const struct gs_interval *v, int64_t a,
-			 int64_t b, struct gs_overlap *ret, uint32_t max)
+			 int64_t b, struct gs_overlap *ret, uint32_t max, int64_t *ret_from)
 {
 	bool kept = v >= l->ring && v <= l->ring + l->mask;
 	uint32_t slot = kept ? (uint32_t)(v - l->ring) : l->head - 1;
 	uint32_t at = l->head - ((l->head - slot) & l->mask), n = 0;
+	int64_t from = b;
 
 	// The ring is in the order of ends: what overlaps is not far before and after it.
-	for (uint32_t k = 0; k < BESIDE_BEFORE + BESIDE_AFTER && n < max; k++) {
+	for (uint32_t k = 0; k < BESIDE_BEFORE + BESIDE_AFTER && n < max && from > a; k++) {
 		const struct gs_interval *o = gs__interval(l, at + BESIDE_AFTER - k);
-		int64_t ns = o && o != v && holds_p(o) ? overlap(o->start_ns, o->end_ns, a, b) : 0;
 
-		if (ns > 0 && o->goid_low != v->goid_low)
+		if (!o || o == v)
+			continue;
+		if (k > BESIDE_AFTER && o->end_ns < from)
+			from = o->end_ns > a ? o->end_ns : a;
+		if (holds_p(o) && o->goid_low != v->goid_low &&
+		    overlap(o->start_ns, o->end_ns, a, b) > 0)
 			ret[n++] = (struct gs_overlap){ .v = o,
 							.a = o->start_ns > a ? o->start_ns : a,
 							.b = o->end_ns < b ? o->end_ns : b };
 	}
+	for (uint32_t i = 0; i < n; i++)
+		if (ret[i].a < from)
+			ret[i].a = from < ret[i].b ? from : ret[i].b;
+	*ret_from = from;
 	return n;
 }
 

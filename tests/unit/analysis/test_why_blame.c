@@ -156,9 +156,10 @@ static void a_chain_of_locks_and_a_peer(void **state)
 		NULL);
 	const struct gs_why_cause *c = &run.r->causes[0];
 
-	why_tree_is(&run.r->slowest[0],
-		    "mutex@app.A 94(rwmutex@app.B 91(net_read@github.com/lib/pq.(*conn).recv 88 "
-		    "cpu_user@app.B 2 runqueue_go 1) cpu_user@app.A 3) cpu_user 1");
+	why_tree_is(
+		&run.r->slowest[0],
+		"mutex@app.A 94(rwmutex@app.B 91(net_read@github.com/lib/pq.(*conn).recv 88 "
+		"cpu_user@app.B 2 runqueue_go 1(runqueue_kernel 1)) cpu_user@app.A 3) cpu_user 1");
 	assert_int_equal(run.r->slowest[0].blame[0].cause[0].what.object, 0x2000);
 	assert_string_equal(c->what.protocol, "postgres");
 	assert_int_equal(c->what.file->peer_port, 5432);
@@ -186,7 +187,7 @@ static void work_in_children(void **state)
 
 	why_tree_is(&run.r->slowest[0],
 		    "waitgroup@app.fan 50(sleep@app.child 40 "
-		    "cpu_user@app.child 8 runqueue_go 2(cpu_user 1)) cpu_user 2");
+		    "cpu_user@app.child 8 runqueue_go 2(cpu_user 1 runqueue_kernel 1)) cpu_user 2");
 	why_end(&run);
 }
 
@@ -206,7 +207,7 @@ static void goes_on_with_the_creator(void **state)
 
 	why_tree_is(&run.r->slowest[0],
 		    "chan@app.serve 40(file_io@app.load 29 cpu_user@app.answer 10 "
-		    "runqueue_go 1)");
+		    "runqueue_go 1(runqueue_kernel 1))");
 	why_end(&run);
 }
 
