@@ -350,7 +350,7 @@ static void put_request(struct text *t, const struct gs_why_result *r,
 		put_name(t, q->peer);
 	}
 	if (q->flags & GS_WHY_UNCERTAIN)
-		gs_out_str(&t->line, "  (events were lost meanwhile: uncertain)");
+		gs_out_str(&t->line, "  (events were lost, or probes taken away: uncertain)");
 	if (q->flags & GS_WHY_CUT)
 		gs_out_str(&t->line, "  (its beginning is not kept any more)");
 	put_line(t, BOLD);
@@ -393,7 +393,8 @@ static void rest(struct text *t, const struct gs_why_result *r)
 	if (r->begun_before || r->aborted || r->uncertain)
 		put_line(t, PLAIN);
 	put_count(t, r, r->aborted, "aborted: a panic, or the end of the goroutine");
-	put_count(t, r, r->uncertain, "uncertain: events were lost meanwhile");
+	put_count(t, r, r->uncertain,
+		  "uncertain: events were lost meanwhile, or probes taken away");
 	put_count(t, r, r->begun_before, "not measured: begun before watching did");
 }
 

@@ -6,7 +6,7 @@
  *
  * In order of loss: first fewer goroutines are followed, down to one of 64, as long as that saves
  * something worth having (a thinned hit still traps); then groups are detached, the most dispensable first,
- * those that cost nothing left alone; when only the goroutines themselves are left, watching ends.
+ * those that cost little left alone; when nothing is left but the goroutines themselves and what costs little, watching ends.
  * Nothing is ever given back: a load that comes in waves would make the picture flicker.
  *
  * The average says what the load of the last seconds would cost with the probes that are left: what is taken away is taken
@@ -24,10 +24,9 @@
 /* So much of a CPU in a single look cannot wait; one step at a time. */
 #define URGENT_CPUS 0.5
 #define URGENT_PATIENCE_NS 300000000
-/* A target counts as using at least so much of a CPU: at two requests per second any share is large, and no harm. */
-#define IDLE_CPUS 0.2
-/* Thinning must be able to save at least this part of the cost. */
-#define WORTH 0.1
+/* Thinning, or detaching a group, must be able to save at least this part of the cost. */
+#define WORTH_THINNING 0.1
+#define WORTH_DETACHING 0.05
 
 static bool takes_stack(const struct gs_probe_site *s, uint32_t want)
 {
@@ -76,6 +75,7 @@ void gs_budget_init(struct gs_budget *b, const struct gs_probe_plan *plan,
 {
 	*b = (struct gs_budget){
 		.max_share = max_share,
+		.floor_cpus = 1,
 		.plan = plan,
 		.costs = costs,
 		.last_ns = -1,
@@ -102,7 +102,7 @@ static double work_of(const struct gs_budget_sum *s)
 
 static double limit_of(const struct gs_budget *b, const struct gs_budget_sum *s)
 {
-	double floor = IDLE_CPUS * s->time_ns;
+	double floor = b->floor_cpus * s->time_ns;
 
 	return b->max_share * (s->cpu_ns > floor ? s->cpu_ns : floor);
 }
@@ -171,7 +171,8 @@ void gs_budget_count(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns, 
 
 static bool worth_thinning(const struct gs_budget *b)
 {
-	return b->thin_log2 < MAX_THIN_LOG2 && work_of(&b->average) > WORTH * cost_of(&b->average);
+	return b->thin_log2 < MAX_THIN_LOG2 &&
+	       work_of(&b->average) > WORTH_THINNING * cost_of(&b->average);
 }
 
 static void thin(struct gs_budget *b)
@@ -194,7 +195,8 @@ static enum gs_budget_action take_away(struct gs_budget *b, bool urgent,
 		return GS_BUDGET_THIN;
 	}
 	for (int g = GS_GROUP_COUNT - 1; g > GS_GROUP_LIFE; g--) {
-		if (!(b->average.cost_ns[g] > 0) || (b->detached & 1u << g))
+		if (b->detached & 1u << g ||
+		    b->average.cost_ns[g] <= WORTH_DETACHING * cost_of(&b->average))
 			continue;
 		b->detached |= 1u << g;
 		b->average.cost_ns[g] = b->average.work_ns[g] = 0;

@@ -258,6 +258,22 @@ static void test_thinning_that_saves_nothing_is_skipped(void **state)
 	free(f);
 }
 
+static void test_what_costs_little_is_kept(void **state)
+{
+	struct fixture *f = new_fixture(0.01);
+	enum gs_budget_action a = GS_BUDGET_NONE;
+
+	/* Faults are a hundredth of the cost: nothing to save, however much is over. */
+	for (int i = 0; i < 200 && a != GS_BUDGET_STOP; i++) {
+		f->hits[FAULTS] += 100;
+		a = look(f, 100, 30000, 0);
+		assert_int_not_equal(a, GS_BUDGET_DETACH);
+	}
+	assert_int_equal(a, GS_BUDGET_STOP);
+	assert_int_equal(f->b.detached, 0);
+	free(f);
+}
+
 static void test_a_thinned_hit_costs_less(void **state)
 {
 	struct fixture *f = new_fixture(0.05);
@@ -272,6 +288,7 @@ static void test_an_idle_target_is_left_in_peace(void **state)
 {
 	struct fixture *f = new_fixture(0.05);
 
+	f->b.floor_cpus = 0.2;
 	/* Nearly all of what little it does is our probes: 0.9 ms of a CPU per look. */
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(look(f, 1, 900, 0), GS_BUDGET_NONE);
@@ -337,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_taken_away_is_not_held_against_the_rest),
 		cmocka_unit_test(test_order_of_what_is_given_up),
 		cmocka_unit_test(test_thinning_that_saves_nothing_is_skipped),
+		cmocka_unit_test(test_what_costs_little_is_kept),
 		cmocka_unit_test(test_a_thinned_hit_costs_less),
 		cmocka_unit_test(test_an_idle_target_is_left_in_peace),
 		cmocka_unit_test(test_counting_decides_nothing),
