@@ -44,7 +44,8 @@ struct gs_budget_sum {
 };
 
 struct gs_budget {
-	double max_share; /* of the target's CPU time, 0.05; 0: no limit */
+	double max_share;  /* of the target's CPU time, 0.05; 0: no limit */
+	double floor_cpus; /* a target counts as using at least so many CPUs; 1 after init */
 	const struct gs_probe_plan *plan;
 	const struct gs_probe_costs *costs;
 	double cost_ns[GS_PLAN_SITES_MAX]; /* total by site */
@@ -63,7 +64,7 @@ void gs_budget_count(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns, 
 /**
  * One look, every 100 ms or so. Decides on a moving average of about two seconds, at most once a second and not
  * before one has passed; at once only if a single look's probes cost more than half a CPU (and more than the limit). A
- * target that uses less than a fifth of a CPU counts as using that.
+ * target that uses less than floor_cpus counts as using that: the share of very little is no harm.
  * @return what to do; thin_log2 says how much thinner for THIN, *ret_group what for DETACH.
  */
 enum gs_budget_action gs_budget_look(struct gs_budget *b, const uint64_t *hits, int64_t cpu_ns,

@@ -576,6 +576,7 @@ static int attach(struct live *l, const struct gs_stream_options *o, struct gs_e
 	memcpy(so.ring_bytes, o->ring_bytes, sizeof(so.ring_bytes));
 	gs_probe_costs_measure(&l->costs);
 	gs_budget_init(&l->budget, &l->plan, &l->costs, o->max_overhead);
+	l->budget.floor_cpus = gs__cpu_limit(l->target);
 	r = gs_probe_session_open(&so, &l->plan, &l->features, &l->session, err);
 	if (r < 0)
 		return r;

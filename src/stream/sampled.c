@@ -307,6 +307,8 @@ static void compare(struct sampled *s, const struct gs_goroutine *g, struct know
 		}
 	} else if (same_place(k, &now) && k->in_call == now.in_call) {
 		k->look = s->look;
+		if (k->state == GS_G_SYSCALL && k->syscall < 0) // it ran at all looks so far
+			k->syscall = thread_syscall(s, k->tid, k->arg);
 		return;
 	}
 	if (!born || s->look > 1) {

@@ -209,4 +209,7 @@ const char *gs__names_object(struct gs__names *s, struct gs_rt *rt, gs_addr addr
  *  @fd: of the executable. The first question about a type costs 10 to 60 ms. Lives as long as @s. */
 const char *gs__names_lock(struct gs__names *s, int fd, const struct gs_stack *stack);
 
+/** CPUs that the process may use by its cgroups, at most 1: what the overhead's share is at least taken of. */
+double gs__cpu_limit(const struct gs_target *t);
+
 #endif
