@@ -83,11 +83,17 @@ static const char *const std_tops[] = {
 	"unique",  "unsafe",   "vendor",  "weak",
 };
 
+/* Closures of the runtime that were inlined into other packages: "_.goready.func1" (Go 1.27). */
+static bool is_blank(const char *function)
+{
+	return begins(function, "_.");
+}
+
 static bool is_std(const char *function)
 {
 	size_t n = strcspn(function, "/.");
 
-	if (n == 0)
+	if (n == 0 || is_blank(function))
 		return true;
 	for (size_t i = 0; i < GS_ARRAY_SIZE(std_tops); i++)
 		if (strncmp(function, std_tops[i], n) == 0 && std_tops[i][n] == '\0')
@@ -118,7 +124,7 @@ static bool is_plumbing(const char *function)
 	for (size_t i = 0; low[i][0]; i++)
 		if (begins(function, low[i]))
 			return true;
-	return function[0] == '\0';
+	return function[0] == '\0' || is_blank(function);
 }
 
 static bool is_main(const struct gs_stack_book *b, const char *function)
@@ -335,7 +341,7 @@ const struct gs_stack_facts *gs_stack_facts(struct gs_stack_book *b, uint32_t id
 static bool is_sync(const struct gs_frame *f)
 {
 	return begins(f->function, "sync.") || begins(f->function, "internal/sync.") ||
-	       begins(f->function, "runtime.");
+	       begins(f->function, "runtime.") || is_blank(f->function);
 }
 
 static bool compare(const struct gs_stack *w, const struct gs_stack *r)
