@@ -55,6 +55,9 @@ static const struct anchor anchors[] = {
 	{ GS_GO_GLOBAL_MEMSTATS, 0, 1, GS_GO_MSTATS_BUCKHASH_SYS, 0, "runtime.newBucket" }, /* 64 */
 	{ GS_GO_GLOBAL_FIRSTMODULEDATA, 0, 2, -1, 0, "runtime.modulesinit" },               /* 64 */
 	{ GS_GO_GLOBAL_MODULES_SLICE, 0, 2, -1, 0, "runtime.itabsinit" },                   /* 48 */
+	/* The 1st is sweep.active.state, where the test of it is inlined. Together 64 */
+	{ GS_GO_GLOBAL_GC_CONTROLLER, 0, 2, -1, 0, "runtime.gcControllerCommit" },
+	{ GS_GO_GLOBAL_GC_CONTROLLER, 0, 1, -1, 0, "runtime.gcControllerCommit" },
 	/* The 1st is the text "unknown wait reason". 64 */
 	{ GS_GO_GLOBAL_WAIT_REASONS, 0, 2, -1, 0, "runtime.waitReason.String" },
 
@@ -91,6 +94,7 @@ static const char *const names[GS_GO_GLOBAL_COUNT] = {
 	[GS_GO_GLOBAL_MEMSTATS] = "memstats",
 	[GS_GO_GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
 	[GS_GO_GLOBAL_MODULES_SLICE] = "modulesSlice",
+	[GS_GO_GLOBAL_GC_CONTROLLER] = "gcController",
 	[GS_GO_GLOBAL_WAIT_REASONS] = "waitReasonStrings",
 };
 
@@ -175,10 +179,10 @@ static int take_symbol(void *ctx, const struct gs_image_symbol *s)
 
 /* The order in which globals are proved: those that others' proofs use come first. */
 static const enum gs_go_global order[GS_GO_GLOBAL_COUNT] = {
-	GS_GO_GLOBAL_ALLGLEN,       GS_GO_GLOBAL_ALLGPTR,      GS_GO_GLOBAL_ALLGS,
-	GS_GO_GLOBAL_ALLP,          GS_GO_GLOBAL_SCHED,        GS_GO_GLOBAL_ALLM,
-	GS_GO_GLOBAL_MHEAP,         GS_GO_GLOBAL_MEMSTATS,     GS_GO_GLOBAL_FIRSTMODULEDATA,
-	GS_GO_GLOBAL_MODULES_SLICE, GS_GO_GLOBAL_WAIT_REASONS,
+	GS_GO_GLOBAL_ALLGLEN,       GS_GO_GLOBAL_ALLGPTR,       GS_GO_GLOBAL_ALLGS,
+	GS_GO_GLOBAL_ALLP,          GS_GO_GLOBAL_SCHED,         GS_GO_GLOBAL_ALLM,
+	GS_GO_GLOBAL_MHEAP,         GS_GO_GLOBAL_MEMSTATS,      GS_GO_GLOBAL_FIRSTMODULEDATA,
+	GS_GO_GLOBAL_MODULES_SLICE, GS_GO_GLOBAL_GC_CONTROLLER, GS_GO_GLOBAL_WAIT_REASONS,
 };
 
 static int by_symbols(struct finder *f)

@@ -28,7 +28,8 @@ enum gs_go_global {
 	GS_GO_GLOBAL_MEMSTATS,
 	GS_GO_GLOBAL_FIRSTMODULEDATA,
 	GS_GO_GLOBAL_MODULES_SLICE, /* runtime.modulesSlice: pointer to slice of *moduledata */
-	GS_GO_GLOBAL_WAIT_REASONS,  /* runtime.waitReasonStrings: array of Go strings */
+	GS_GO_GLOBAL_GC_CONTROLLER,
+	GS_GO_GLOBAL_WAIT_REASONS, /* runtime.waitReasonStrings: array of Go strings */
 	GS_GO_GLOBAL_COUNT
 };
 

@@ -11,6 +11,7 @@
  *     sched                     counters within what they count
  *     mheap_                    allspans: pointers to spans that begin at a page
  *     memstats                  no collections if and only if there was no last one; sizes are sizes
+ *     gcController   a live heap; no goal if and only if collections are switched off (GOGC=off)
  *     firstmoduledata, modulesSlice   the magic of the pclntab behind them
  *     waitReasonStrings         Go strings, the first one empty, "chan receive" among them
  */
@@ -360,6 +361,24 @@ static int check_memstats(const struct check *c)
 	       spans < 1ULL << 48 && caches > 0 && caches < 1ULL << 48;
 }
 
+/* gcControllerState begins with gcPercent, negative if off (runtime/mgcpacer.go, commit: the goal is then ^0). */
+static int check_gc_controller(const struct check *c)
+{
+	uint64_t live = 0, goal = 0;
+	int32_t percent = 0;
+	int r = field(c, c->addr, GS_GO_GC_HEAP_LIVE, 8, &live);
+
+	if (r > 0)
+		r = field(c, c->addr, GS_GO_GC_PERCENT_HEAP_GOAL, 8, &goal);
+	if (r > 0)
+		r = peek(c, c->addr, &percent, sizeof(percent));
+	if (r <= 0)
+		return r;
+	return live > 0 && live < 1ULL << 46 && percent != 0 &&
+	       (goal == UINT64_MAX) == (percent < 0) &&
+	       (percent < 0 || (goal > 4096 && goal < 1ULL << 48));
+}
+
 static int check_moduledata(const struct check *c, gs_addr addr)
 {
 	struct gs_go_moduledata md;
@@ -461,6 +480,8 @@ int gs__go_global_check(const struct gs_memory *mem, const struct gs_go_layout *
 		return check_moduledata(&c, addr);
 	case GS_GO_GLOBAL_MODULES_SLICE:
 		return check_modules(&c);
+	case GS_GO_GLOBAL_GC_CONTROLLER:
+		return check_gc_controller(&c);
 	case GS_GO_GLOBAL_WAIT_REASONS:
 		return check_reasons(&c, io_wait_reasons);
 	case GS_GO_GLOBAL_COUNT:

@@ -106,6 +106,23 @@ static void read_gc(struct gs_rt *rt, struct gs_rt_sched *ret)
 		ret->last_gc_ago_ns = now - (int64_t)last;
 }
 
+/* What the pacer goes by (runtime/mgcpacer.go): the memory limit may make the goal lower than this. */
+static void read_heap(struct gs_rt *rt, struct gs_rt_sched *ret)
+{
+	const struct gs_go_layout *l = &rt->facts.layout;
+	gs_addr at = rt->facts.globals.addr[GS_GO_GLOBAL_GC_CONTROLLER];
+	uint64_t live = 0, goal = 0;
+
+	if (!at || !rt->facts.globals.checked[GS_GO_GLOBAL_GC_CONTROLLER])
+		return;
+	if (gs_memory_u64(rt->mem, at + (uint64_t)l->offset[GS_GO_GC_HEAP_LIVE], &live, NULL) < 0 ||
+	    gs_memory_u64(rt->mem, at + (uint64_t)l->offset[GS_GO_GC_PERCENT_HEAP_GOAL], &goal,
+			  NULL) < 0)
+		return;
+	ret->heap_live_bytes = live;
+	ret->heap_goal_bytes = goal == UINT64_MAX ? 0 : goal;
+}
+
 int gs_rt_sched_read(struct gs_rt *rt, struct gs_rt_sched *ret, struct gs_err *err)
 {
 	uint64_t free_count, system;
@@ -120,6 +137,7 @@ int gs_rt_sched_read(struct gs_rt *rt, struct gs_rt_sched *ret, struct gs_err *e
 		return r;
 	read_ps(rt, ret, &free_count);
 	read_gc(rt, ret);
+	read_heap(rt, ret);
 	if (ret->allg_length > free_count + system)
 		ret->goroutines = ret->allg_length - free_count - system;
 	return 0;

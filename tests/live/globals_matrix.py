@@ -50,7 +50,7 @@ def compare(title, got, want, proved=False):
     reasons = want and want['waitReasonStrings'][1] // 16
     if reasons and int(got['n_wait_reasons'][0]) != reasons:
         wrong.append(f'{got["n_wait_reasons"][0]} wait reasons, the array has {reasons}')
-    tap.ok(not wrong and len(globals_) == 11, title, *wrong)
+    tap.ok(not wrong and len(globals_) == 12, title, *wrong)
 
 
 def without_sections(path):

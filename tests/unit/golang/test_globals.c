@@ -30,6 +30,7 @@ enum {
 	SCHED = 0x200,
 	REASONS = 0x8000,
 	MEMSTATS = 0xa000,
+	GC_CONTROLLER = 0xa800,
 	MHEAP = 0x2a000, /* allspans is 65864 bytes further */
 };
 
@@ -167,6 +168,9 @@ static void put_rest(struct world *w)
 	put_field(w, HEAP + MEMSTATS, GS_GO_MSTATS_MCACHE_SYS, 15600, 8);
 	put_field(w, HEAP + MEMSTATS, GS_GO_MSTATS_NUMGC, 3, 4);
 	put_field(w, HEAP + MEMSTATS, GS_GO_MSTATS_LAST_GC_NANOTIME, 123456789, 8);
+	put(w, HEAP + GC_CONTROLLER, 100, 4);
+	put_field(w, HEAP + GC_CONTROLLER, GS_GO_GC_HEAP_LIVE, 3 << 20, 8);
+	put_field(w, HEAP + GC_CONTROLLER, GS_GO_GC_PERCENT_HEAP_GOAL, 4 << 20, 8);
 	for (uint32_t i = 0; i < w->l.n_wait_reasons; i++) {
 		size_t n = strlen(w->l.wait_reasons[i]);
 
@@ -228,6 +232,7 @@ static const struct {
 	{ GS_GO_GLOBAL_SCHED, SCHED },
 	{ GS_GO_GLOBAL_MHEAP, MHEAP },
 	{ GS_GO_GLOBAL_MEMSTATS, MEMSTATS },
+	{ GS_GO_GLOBAL_GC_CONTROLLER, GC_CONTROLLER },
 	{ GS_GO_GLOBAL_WAIT_REASONS, REASONS },
 };
 
@@ -391,6 +396,11 @@ static void heap_lies(void **state)
 	lie(w, GS_GO_GLOBAL_MHEAP, MHEAP, HEAP + ARRAYS + 0x208, 3, 8);
 	lie(w, GS_GO_GLOBAL_MHEAP, MHEAP, field_at(w, HEAP + SPANS + 0x100, GS_GO_MSPAN_START_ADDR),
 	    4096, 8);
+	lie(w, GS_GO_GLOBAL_GC_CONTROLLER, GC_CONTROLLER, HEAP + GC_CONTROLLER, UINT32_MAX, 4);
+	lie(w, GS_GO_GLOBAL_GC_CONTROLLER, GC_CONTROLLER,
+	    field_at(w, HEAP + GC_CONTROLLER, GS_GO_GC_HEAP_LIVE), 0, 8);
+	lie(w, GS_GO_GLOBAL_GC_CONTROLLER, GC_CONTROLLER,
+	    field_at(w, HEAP + GC_CONTROLLER, GS_GO_GC_PERCENT_HEAP_GOAL), UINT64_MAX, 8);
 	lie(w, GS_GO_GLOBAL_MEMSTATS, MEMSTATS, field_at(w, stats, GS_GO_MSTATS_NUMGC), 0, 4);
 	lie(w, GS_GO_GLOBAL_MEMSTATS, MEMSTATS, field_at(w, stats, GS_GO_MSTATS_LAST_GC_NANOTIME),
 	    0, 8);
