@@ -113,9 +113,17 @@ struct stretch {
 	int64_t ns;
 };
 
-static bool same(const struct gs_blame_node *a, const struct gs_blame_node *b)
+static bool is_lock(enum gs_why_class class)
 {
-	return a->class == b->class && a->where_hash == b->where_hash && a->object == b->object &&
+	return class == GS_WHY_MUTEX || class == GS_WHY_RWMUTEX;
+}
+
+bool gs_blame_same(const struct gs_blame_node *a, const struct gs_blame_node *b)
+{
+	// One function that waits for many locks of a kind (one per shard, per connection) is one thing.
+	bool object = a->object == b->object || (is_lock(a->class) && a->where_hash);
+
+	return a->class == b->class && a->where_hash == b->where_hash && object &&
 	       a->file_hash == b->file_hash && a->syscall == b->syscall && a->near == b->near;
 }
 
@@ -126,7 +134,7 @@ static uint32_t put(struct gs_blame *b, uint32_t parent, const struct stretch *s
 	uint32_t i = t->node[parent].first;
 	struct gs_blame_node *n;
 
-	while (i && !same(&t->node[i], &s->node))
+	while (i && !gs_blame_same(&t->node[i], &s->node))
 		i = t->node[i].next;
 	if (!i) {
 		if (t->n == GS_BLAME_NODES) {
@@ -142,6 +150,10 @@ static uint32_t put(struct gs_blame *b, uint32_t parent, const struct stretch *s
 	n = &t->node[i];
 	n->ns += s->ns;
 	n->count++;
+	if (!n->object)
+		n->object = s->node.object;
+	else if (s->node.object && s->node.object != n->object)
+		n->many_objects = true;
 	if (s->node.runnable > n->runnable)
 		n->runnable = s->node.runnable;
 	if (s->ns > n->longest_ns) {
@@ -191,11 +203,6 @@ static void ask(struct gs_blame *b, struct work w)
 
 /* ---- waits, and who ended them ---- */
 
-static bool is_lock(enum gs_why_class class)
-{
-	return class == GS_WHY_MUTEX || class == GS_WHY_RWMUTEX;
-}
-
 static bool is_ended_by_a_goroutine(enum gs_wait wait)
 {
 	switch (wait) {
@@ -213,8 +220,8 @@ static bool is_ended_by_a_goroutine(enum gs_wait wait)
 
 /* Nobody has released it to me yet: whoever it was released to last has it now. */
 static void ask_taker(struct gs_blame *b, const struct gs_interval *v,
-		      const struct gs_interval *last, int64_t a, int64_t end, uint32_t node,
-		      uint32_t depth)
+		      const struct gs_interval *last, gs_addr lock, int64_t a, int64_t end,
+		      uint32_t node, uint32_t depth)
 {
 	if (end <= a || last->goid_low == v->goid_low)
 		return;
@@ -225,13 +232,13 @@ static void ask_taker(struct gs_blame *b, const struct gs_interval *v,
 			      .parent = node,
 			      .depth = depth + 1,
 			      .held = true,
-			      .lock = b->tree.node[node].object,
+			      .lock = lock,
 			      .lock_where = b->tree.node[node].where_hash });
 }
 
 /* Cut [@a, @end) of wait @v at the releases of its lock. */
-static void ask_holders(struct gs_blame *b, const struct gs_interval *v, int64_t a, int64_t end,
-			uint32_t node, uint32_t depth)
+static void ask_holders(struct gs_blame *b, const struct gs_interval *v, gs_addr lock, int64_t a,
+			int64_t end, uint32_t node, uint32_t depth)
 {
 	const struct gs_interval *p = v;
 	int64_t to = v->end_ns;
@@ -247,7 +254,7 @@ static void ask_holders(struct gs_blame *b, const struct gs_interval *v, int64_t
 			before = NULL;
 		from = before && before->end_ns > a ? before->end_ns : a;
 		if (p == v && !p->wait_for.waker && before && b->unfinished)
-			ask_taker(b, v, before, from, piece_b, node, depth);
+			ask_taker(b, v, before, lock, from, piece_b, node, depth);
 		if (p->wait_for.waker && piece_b > from) {
 			add_holder(&b->tree.node[node], p->wait_for.waker, piece_b - from,
 				   p->wait_for.waker_stack);
@@ -257,7 +264,7 @@ static void ask_holders(struct gs_blame *b, const struct gs_interval *v, int64_t
 					      .parent = node,
 					      .depth = depth + 1,
 					      .held = true,
-					      .lock = b->tree.node[node].object,
+					      .lock = lock,
 					      .lock_where = b->tree.node[node].where_hash,
 					      .release_stack = p->wait_for.waker_stack });
 		}
@@ -309,7 +316,7 @@ static void take_wait(struct gs_blame *b, const struct work *w, const struct gs_
 	if (!node || !is_ended_by_a_goroutine(v->wait) || part->class == GS_WHY_STW)
 		return;
 	if (is_lock(part->class))
-		ask_holders(b, v, a, end, node, w->depth);
+		ask_holders(b, v, s.node.object, a, end, node, w->depth);
 	else
 		ask_waker(b, v, a, end, node, w->depth);
 }

@@ -20,7 +20,8 @@ struct gs_blame_node {
 	enum gs_why_class class;
 	uint8_t wait; /* enum gs_wait */
 	bool cut, holder_unseen, near, more_holders;
-	int32_t syscall; /* -1: none */
+	bool many_objects; /* @object is only one of them */
+	int32_t syscall;   /* -1: none */
 	int64_t ns, longest_ns;
 	uint64_t where_hash, object, file_hash;
 	uint32_t stack, kernel_stack, file; /* of the longest stretch */
@@ -61,6 +62,9 @@ GS_DEFINE_CLEANUP(struct gs_blame *, gs_blame_free)
 
 /** The tree of a window; borrowed until the next call. Bounded in depth, nodes and intervals looked at. */
 const struct gs_blame_tree *gs_blame_explain(struct gs_blame *b, const struct gs_blame_window *w);
+
+/** Whether two nodes are about the same, so that their times add up. */
+bool gs_blame_same(const struct gs_blame_node *a, const struct gs_blame_node *b);
 
 /** Hash of what identifies a file or peer among others; a client's port does not. 0: none. */
 uint64_t gs_file_hash(const struct gs_file_ref *f);

@@ -18,6 +18,7 @@
 #define BOOK_SLOTS 4096u /* stacks remembered, direct mapped */
 #define HELD_SLOTS 4096u
 #define FRAMES_MAX 256u
+#define RELEASE_FRAMES 16u /* from the runtime's innermost to sync's */
 
 struct held {
 	uint32_t wait, release;
@@ -98,8 +99,9 @@ static bool is_std(const char *function)
 	for (size_t i = 0; i < GS_ARRAY_SIZE(std_tops); i++)
 		if (strncmp(function, std_tops[i], n) == 0 && std_tops[i][n] == '\0')
 			return true;
-	return begins(function, "golang.org/x/") || begins(function, "_cgo_") ||
-	       begins(function, "cgo.") || begins(function, "_rt0_");
+	// "_.goready.func1": closures inlined into the runtime, as Go 1.27 names them
+	return begins(function, "_.") || begins(function, "golang.org/x/") ||
+	       begins(function, "_cgo_") || begins(function, "cgo.") || begins(function, "_rt0_");
 }
 
 static bool is_plumbing(const char *function)
@@ -340,20 +342,32 @@ const struct gs_stack_facts *gs_stack_facts(struct gs_stack_book *b, uint32_t id
 
 static bool is_sync(const struct gs_frame *f)
 {
-	return begins(f->function, "sync.") || begins(f->function, "internal/sync.") ||
-	       begins(f->function, "runtime.") || is_blank(f->function);
+	return begins(f->function, "sync.") || begins(f->function, "internal/sync.");
+}
+
+/* The frame that called the method of sync which released: the runtime's below it do not count, nor what sync calls further out
+ * (sync.(*Once).Do). */
+static uint32_t releaser(const struct gs_stack *s)
+{
+	uint32_t i = 0, limit = s->n_frames < RELEASE_FRAMES ? s->n_frames : RELEASE_FRAMES;
+
+	while (i < limit && !is_sync(&s->frames[i]))
+		i++;
+	if (i == limit)
+		return 0;
+	while (i < s->n_frames && is_sync(&s->frames[i]))
+		i++;
+	return i;
 }
 
 static bool compare(const struct gs_stack *w, const struct gs_stack *r)
 {
-	uint32_t common = 0, own = 0;
+	uint32_t common = 0, own = releaser(r);
 
 	while (common < w->n_frames && common < r->n_frames &&
 	       strcmp(w->frames[w->n_frames - 1 - common].function,
 		      r->frames[r->n_frames - 1 - common].function) == 0)
 		common++;
-	while (own < r->n_frames && is_sync(&r->frames[own]))
-		own++;
 	// From the root: the frames of @r up to the caller of the function that released.
 	return own >= r->n_frames || common + 1 >= r->n_frames - own;
 }

@@ -50,22 +50,23 @@ const struct gs_why_key *gs_why_keys_at(const struct gs_why_keys *k, uint32_t nu
 	return &k->key[number < k->n ? number : GS_WHY_UNKNOWN];
 }
 
-static bool same(const struct gs_blame_node *a, const struct gs_blame_node *b)
-{
-	return a->class == b->class && a->where_hash == b->where_hash && a->object == b->object &&
-	       a->file_hash == b->file_hash && a->syscall == b->syscall && a->near == b->near;
-}
-
 uint32_t gs_why_keys_number(struct gs_why_keys *k, const struct gs_blame_node *n,
 			    const struct gs_file_ref *file)
 {
-	uint64_t h = gs_hash_u64(gs_hash_u64(n->where_hash, n->object),
+	// Without the object: nodes that are the same may differ in it.
+	uint64_t h = gs_hash_u64(gs_hash_u64(n->where_hash, n->near),
 				 n->file_hash ^ (uint64_t)n->class << 32 ^ (uint32_t)n->syscall);
 	uint32_t i = (uint32_t)h & (SLOTS - 1);
 
 	while (k->slot[i]) {
-		if (same(&k->key[k->slot[i] - 1].node, n))
+		struct gs_blame_node *known = &k->key[k->slot[i] - 1].node;
+
+		if (gs_blame_same(known, n)) {
+			known->many_objects |= n->many_objects || (known->object && n->object &&
+								   known->object != n->object);
+			known->object = known->object ? known->object : n->object;
 			return k->slot[i] - 1;
+		}
 		i = (i + 1) & (SLOTS - 1);
 	}
 	if (k->n == GS_WHY_KEYS_MAX)

@@ -82,7 +82,7 @@ static const struct gs_frame *lately(struct gs_why *w, uint64_t goid)
 static const char *lock_name(struct gs_event_source *s, const struct gs_blame_node *n,
 			     const struct gs_stack *stack)
 {
-	const char *name = s->object_name ? s->object_name(s, n->object) : NULL;
+	const char *name = s->object_name && !n->many_objects ? s->object_name(s, n->object) : NULL;
 
 	if (!name && stack && s->lock_name && is_lock(n->class))
 		name = s->lock_name(s, n->object, stack);
@@ -96,9 +96,11 @@ void gs__set_what(struct gs__build *b, struct gs_why_what *to, const struct gs_b
 	const struct gs_stack_facts f = *gs_stack_facts(w->book, n->stack);
 	enum gs_syscall_kind kind;
 
-	*to = (struct gs_why_what){
-		.class = n->class, .near = n->near, .runnable = n->runnable, .object = n->object
-	};
+	*to = (struct gs_why_what){ .class = n->class,
+				    .near = n->near,
+				    .runnable = n->runnable,
+				    .object = n->many_objects ? 0 : n->object,
+				    .many_objects = n->many_objects };
 	if (n->where_hash) {
 		to->where = f.where;
 		to->from = f.from;

@@ -19,7 +19,7 @@
  *	          "unfinished","aborted","uncertain","cut","classes":{…},"blame":[BLAME]}
  *	BLAME:   {WHAT,"seconds","share","count","frames":[frame],"kernel_frames":[frame],
  *	          "holder":{"id","seconds","frames":[frame]}|null,"holders":[…],"cause":[BLAME]}
- *	WHAT:    "class","where":frame|null,"near","called_by","object","object_name","syscall","file","peer","protocol",
+ *	WHAT:    "class","where":frame|null,"near","called_by","object","object_name","many_objects","syscall","file","peer","protocol",
  *	         "runnable","busy"
  *
  * classes has only those that are not zero. In BLAME and WHAT, what does not apply is left out; but where, holder
@@ -195,6 +195,7 @@ static void what(const struct json *t, const struct gs_why_what *w)
 		gs_json_hex(j, w->object);
 		text_or_null(j, "object_name", w->object_name);
 	}
+	flag(j, "many_objects", w->many_objects);
 	if (w->syscall)
 		gs_json_kv_string(j, "syscall", w->syscall);
 	if (w->file && !w->file->family)

@@ -117,7 +117,11 @@ static void put_lock(struct gs_out *o, const struct gs_why_what *w, unsigned int
 	} else if (w->object) {
 		gs_out_printf(o, " %#" PRIx64, w->object);
 	}
-	put_in(o, w->object_name || w->object ? " in " : " of ", w, go_minor);
+	put_in(o,
+	       w->object_name || w->object ? " in "
+	       : w->many_objects           ? " (several of them) in "
+					   : " of ",
+	       w, go_minor);
 }
 
 static void put_runqueue(struct gs_out *o, const struct gs_why_what *w, unsigned int go_minor)

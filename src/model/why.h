@@ -59,6 +59,7 @@ struct gs_why_what {
 		*from;           /* @where is of a library: the main module's function above it */
 	bool near;               /* @where is not sampled: the function that ended the wait */
 	gs_addr object;          /* lock, channel, …: the object itself, not its inner field */
+	bool many_objects;       /* several locks of a kind; then @object is 0 */
 	const char *object_name; /* of the global variable it is in */
 	const struct gs_file_ref *file; /* socket, file, pipe */
 	const char *protocol;           /* "postgres", … */

@@ -315,6 +315,37 @@ static void each_p_has_its_share_of_the_blame(void **state)
 	why_end(&run);
 }
 
+/* A lock per shard: one thing to the reader, and holders of one are not asked about another. Names as of Go 1.27. */
+static void many_locks_of_a_kind(void **state)
+{
+#define UNLOCK_27                                                                                  \
+	"runtime.ready<_.goready.func1<runtime.systemstack<runtime.semrelease1<sync.runtime_"      \
+	"Semrelease<"                                                                              \
+	"internal/sync.(*Mutex).unlockSlow<sync.(*Mutex).Unlock<app.(*Ledger).Append<app.serve<"   \
+	"net/http.(*conn).serve"
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n0 run 2 tid=2\n0 run 3 tid=3\n0 begin 1 tid=1 call=http1 "
+		"method=GET path=/\n"
+		"0 park 1 tid=1 reason=sync.Mutex.Lock object=0x1004 stack=" LOCK "\n"
+		"30ms off 2 tid=2 since=0 wake=30ms syscall=74 flags=syscall stack=" FSYNC "\n"
+		"30ms ready 1 waker=2 stack=" UNLOCK_27 "\n30ms run 1 tid=1\n"
+		"30ms park 1 tid=1 reason=sync.Mutex.Lock object=0x2004 stack=" LOCK "\n"
+		"60ms off 3 tid=3 since=0 wake=60ms syscall=74 flags=syscall stack=" FSYNC "\n"
+		"60ms ready 1 waker=3 stack=" UNLOCK_27 "\n60ms run 1 tid=1\n"
+		"60ms end 1 tid=1 call=http1 status=200\n",
+		NULL);
+	const struct gs_why_blame *b = run.r->slowest[0].blame;
+
+	why_tree_is(&run.r->slowest[0],
+		    "mutex@app.(*Ledger).Append 60(file_io@app.(*Ledger).flush 60)");
+	assert_int_equal(b->what.object, 0);
+	assert_true(b->what.many_objects);
+	assert_int_equal(b->n_holders, 2);
+	assert_string_equal(b->holder[0].where->function, "app.(*Ledger).Append");
+	assert_true(run.r->causes[0].via[0].what.many_objects);
+	why_end(&run);
+}
+
 static void a_lock_without_a_name(void **state)
 {
 	struct why_run run = why_run(
@@ -371,6 +402,7 @@ int main(void)
 		cmocka_unit_test(samples_tell_where_the_cpu_went),
 		cmocka_unit_test(the_run_queue_and_who_was_on),
 		cmocka_unit_test(each_p_has_its_share_of_the_blame),
+		cmocka_unit_test(many_locks_of_a_kind),
 		cmocka_unit_test(a_lock_without_a_name),
 		cmocka_unit_test(long_chains_are_cut),
 	};
