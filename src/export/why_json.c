@@ -193,8 +193,9 @@ static void what(const struct json *t, const struct gs_why_what *w)
 	if (w->object) {
 		gs_json_key(j, "object");
 		gs_json_hex(j, w->object);
-		text_or_null(j, "object_name", w->object_name);
 	}
+	if (w->object || w->object_name)
+		text_or_null(j, "object_name", w->object_name);
 	flag(j, "many_objects", w->many_objects);
 	if (w->syscall)
 		gs_json_kv_string(j, "syscall", w->syscall);

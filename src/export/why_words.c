@@ -110,6 +110,8 @@ static void put_file(struct gs_out *o, const struct gs_why_what *w)
 
 static void put_lock(struct gs_out *o, const struct gs_why_what *w, unsigned int go_minor)
 {
+	bool named = w->object_name || w->object || w->many_objects;
+
 	gs_out_str(o, gs_why_class_words(w->class));
 	if (w->object_name) {
 		gs_out_char(o, ' ');
@@ -117,11 +119,9 @@ static void put_lock(struct gs_out *o, const struct gs_why_what *w, unsigned int
 	} else if (w->object) {
 		gs_out_printf(o, " %#" PRIx64, w->object);
 	}
-	put_in(o,
-	       w->object_name || w->object ? " in "
-	       : w->many_objects           ? " (several of them) in "
-					   : " of ",
-	       w, go_minor);
+	if (w->many_objects)
+		gs_out_str(o, " (several of them)");
+	put_in(o, named ? " in " : " of ", w, go_minor);
 }
 
 static void put_runqueue(struct gs_out *o, const struct gs_why_what *w, unsigned int go_minor)
