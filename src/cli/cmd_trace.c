@@ -77,6 +77,7 @@ static struct gs_stream_options stream_options(const struct trace *t)
 			     GS_PROBE_WANT_RUNTIME | GS_PROBE_WANT_THREADS | GS_PROBE_WANT_PS |
 			     GS_PROBE_WANT_REQUESTS,
 		.wish.sample_hz = SAMPLE_HZ,
+		.wish.requests_if_any = true,
 		.gauge_interval_ns = GAUGE_NS,
 	};
 
@@ -152,11 +153,13 @@ static void tell(struct trace *t)
 	const struct gs_timeline_result *r = &t->result;
 	const char *name = c->output && strcmp(c->output, "-") != 0 ? c->output : NULL;
 	const char *at = strstr(t->format->how, "%s");
+	const struct gs_stream_stats *s = t->session.source->stats(t->session.source);
 
 	gs_note(c, "%s: %" PRIu64 " events of %" PRIu64 " goroutines, %.1f MiB", t->format->words,
 		r->events, r->goroutines, (double)r->bytes / 1048576);
 	gs_stream_session_report(&t->session, c);
-	if (r->repaired)
+	// Without losses what is put in are changes that have no event of their own, at their true times.
+	if (r->repaired && (s->lost || s->thinned_log2))
 		gs_note(c,
 			"%" PRIu64 " changes of state were put in: their events were not seen, "
 			"their times are those of the next ones",

@@ -295,47 +295,62 @@ static uint64_t frame_pc(const struct gs_frame *frame, uint32_t inlined, uint64_
 	return frame->pc ^ (uint64_t)inlined << 48;
 }
 
+/* One frame of a stack on its way into the file. */
+struct out_frame {
+	const struct gs_frame *frame;
+	uint64_t pc, function, file;
+};
+
+/*
+ * The frames that Go's own traces show (traceStack and fpunwindExpand in runtime/tracestack.go): without wrappers made
+ * by the compiler, and without runtime.goexit and, under main.main, runtime.main. Of too many, the
+ * innermost ones and the outermost, which names the goroutine.
+ */
+static uint32_t choose(const struct gs_frame *frames, uint32_t n, struct out_frame *ret)
+{
+	uint32_t shown = 0, inlined = 0;
+
+	if (n > 1 && strcmp(frames[n - 1].function, "runtime.goexit") == 0)
+		n--;
+	if (n > 1 && strcmp(frames[n - 1].function, "runtime.main") == 0)
+		n--;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gs_frame *f = &frames[i];
+
+		if (!(f->flags & GS_FRAME_WRAPPER) || n == 1) {
+			shown = shown < FRAMES_MAX ? shown + 1 : FRAMES_MAX;
+			ret[shown - 1] = (struct out_frame){ .frame = f, .pc = inlined };
+		}
+		inlined = f->flags & GS_FRAME_INLINED ? inlined + 1 : 0;
+	}
+	return shown;
+}
+
 static void stack_out(struct gs__gt_file *f, uint64_t number, const struct gs_frame *frames,
 		      uint32_t n)
 {
-	/* Too long: the innermost ones, and the outermost, which names the goroutine. */
-	uint32_t shown = n < FRAMES_MAX ? n : FRAMES_MAX, inlined = 0;
-	uint64_t function[FRAMES_MAX], file[FRAMES_MAX];
+	struct out_frame o[FRAMES_MAX];
+	uint32_t shown = choose(frames, n, o);
 	uint8_t *p;
 
 	for (uint32_t i = 0; i < shown; i++) {
-		const struct gs_frame *fr = &frames[i == shown - 1 ? n - 1 : i];
+		const struct gs_frame *fr = o[i].frame;
 
-		function[i] = gs__gt_string(f, fr->function, strlen(fr->function));
-		file[i] = gs__gt_string(f, fr->file, strlen(fr->file));
+		o[i].function = gs__gt_string(f, fr->function, strlen(fr->function));
+		o[i].file = gs__gt_string(f, fr->file, strlen(fr->file));
+		o[i].pc = frame_pc(fr, (uint32_t)o[i].pc, o[i].function);
 	}
 	p = chunk_room(f, &f->stacks, 32 + shown * 40);
 	*p++ = EV_STACK;
 	p = put(p, number);
 	p = put(p, shown);
 	for (uint32_t i = 0; i < shown; i++) {
-		const struct gs_frame *fr = &frames[i == shown - 1 ? n - 1 : i];
-
-		p = put(p, frame_pc(fr, inlined, function[i]));
-		p = put(p, function[i]);
-		p = put(p, file[i]);
-		p = put(p, fr->line);
-		inlined = fr->flags & GS_FRAME_INLINED ? inlined + 1 : 0;
+		p = put(p, o[i].pc);
+		p = put(p, o[i].function);
+		p = put(p, o[i].file);
+		p = put(p, o[i].frame->line);
 	}
 	chunk_used(&f->stacks, p);
-}
-
-/* Without the frames that Go's own traces leave out below the first function
- * (traceStack in runtime/tracestack.go): runtime.goexit, and runtime.main under main.main. */
-static uint32_t frames_shown(const struct gs_stack *s)
-{
-	uint32_t n = s->n_frames;
-
-	if (n > 1 && strcmp(s->frames[n - 1].function, "runtime.goexit") == 0)
-		n--;
-	if (n > 1 && strcmp(s->frames[n - 1].function, "runtime.main") == 0)
-		n--;
-	return n;
 }
 
 /* Numbers are even for stacks of the source, odd for those of a single frame. */
@@ -355,7 +370,7 @@ uint64_t gs__gt_stack(struct gs__gt_file *f, uint32_t id)
 	if (!s || s->n_frames == 0)
 		return 0;
 	if (!written(f, &f->stack_written, id))
-		stack_out(f, (uint64_t)id * 2, s->frames, frames_shown(s));
+		stack_out(f, (uint64_t)id * 2, s->frames, s->n_frames);
 	return (uint64_t)id * 2;
 }
 

@@ -216,6 +216,7 @@ struct gs__gt_m *gs__gt_m(struct gs__gt_sched *s, int32_t tid)
 		return NULL;
 	}
 	m->batch.m = (uint64_t)tid;
+	m->batch.serial = 1; // 0 is that of no batch
 	s->m[s->n_m++] = m;
 	*slot = s->n_m;
 	return m;

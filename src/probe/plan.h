@@ -137,7 +137,8 @@ struct gs_probe_wish {
 	const char *const *
 		functions; /* --function, exact names as Go prints them, or a unique suffix after "/" or "." */
 	uint32_t n_functions;
-	uint32_t sample_hz; /* SAMPLES; 0: 99 */
+	uint32_t sample_hz;   /* SAMPLES; 0: 99 */
+	bool requests_if_any; /* REQUESTS: nothing is missing in a program that serves none */
 };
 
 struct gs_probe_plan {

@@ -229,7 +229,7 @@ static void check_requests(struct gs__plan *pl)
 
 	if (!(pl->w->want & GS_PROBE_WANT_REQUESTS))
 		return;
-	if (!http && !grpc)
+	if (!http && !grpc && !pl->w->requests_if_any)
 		gs__plan_refuse(pl, "net/http.serverHandler.ServeHTTP",
 				"no requests: this program has no server of net/http or gRPC that "
 				"could be watched; name functions instead");

@@ -98,7 +98,7 @@ struct gs_rt_raw_stack {
  */
 const struct gs_stack *gs_rt_symbolize(struct gs_rt *rt, const struct gs_rt_raw_stack *raw);
 /** The frame that "created by" shows for a go statement's return address, and a goroutine's first
- *  function (its physical frame); NULL if unknown. Live as long as @rt. */
+ *  function (its physical frame; of a compiler's wrapper, what that calls); NULL if unknown. Live as long as @rt. */
 const struct gs_frame *gs_rt_creator(struct gs_rt *rt, gs_addr gopc);
 const struct gs_frame *gs_rt_start(struct gs_rt *rt, gs_addr startpc);
 /** "main.mu" (also for an address inside of it, if it is no larger than a lock) or "main.cache+0x18": the global variable of the executable that contains @addr; NULL if there is none

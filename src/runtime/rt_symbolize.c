@@ -38,11 +38,31 @@ const struct gs_frame *gs_rt_creator(struct gs_rt *rt, gs_addr gopc)
 	return gopc ? gs__creator(rt, gopc) : NULL;
 }
 
+/* What the compiler's wrapper of a go statement calls (`go f(x)` starts main.main.gowrap1, which calls f): its
+ * place in the text, as startPCForTrace (runtime/tracestack.go) looks for it. @p itself if it is none. */
+static const struct gs__pc *unwrapped(struct gs_rt *rt, const struct gs__pc *p)
+{
+	const struct gs__module *m = &rt->module[p->module];
+	const struct gs__pc *called;
+	struct gs_cursor c;
+	uint32_t off;
+
+	if (gs_go_funcdata(m->tab, &p->func, GS_GO_FUNCDATA_WRAP_INFO, &c, NULL) != 0 ||
+	    gs_cursor_u32(&c, &off, NULL) < 0)
+		return p;
+	called = gs__pc_get(rt, m->md.text + off, true);
+	return called && called->known ? called : p;
+}
+
 const struct gs_frame *gs_rt_start(struct gs_rt *rt, gs_addr startpc)
 {
 	const struct gs__pc *p = startpc ? gs__pc_get(rt, startpc, true) : NULL;
-	const struct gs_frame *f = p && p->known ? gs__pc_frames(rt, p) : NULL;
+	const struct gs_frame *f;
 
+	if (!p || !p->known)
+		return NULL;
+	p = unwrapped(rt, p);
+	f = gs__pc_frames(rt, p);
 	return f ? &f[p->n_frames - 1] : NULL;
 }
 

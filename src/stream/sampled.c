@@ -271,7 +271,7 @@ static void emit_first(struct sampled *s, const struct gs_goroutine *g, const st
 	if (s->look > 1) {
 		e->create.parent = g->parent_id;
 		e->create.created_by = g->created_by;
-		e->create.start = g->start;
+		e->create.start = g->start ? gs_rt_start(s->rt, g->start->pc) : NULL;
 		return;
 	}
 	e->state.parent = g->parent_id;
@@ -279,7 +279,7 @@ static void emit_first(struct sampled *s, const struct gs_goroutine *g, const st
 	e->state.state = k->state;
 	e->state.wait = gs_wait_of(k->wait_reason);
 	e->state.created_by = g->created_by;
-	e->state.start = g->start;
+	e->state.start = g->start ? gs_rt_start(s->rt, g->start->pc) : NULL;
 	e->state.system = g->system;
 }
 

@@ -35,6 +35,7 @@ struct visit {
 	void (*drain)(void *ctx);
 	void *ctx;
 	int64_t begin_ns;
+	struct gs_rt *rt;
 };
 
 static struct gs__start_state *add(struct gs__snapshot *s)
@@ -57,6 +58,12 @@ static bool on_thread(enum gs_goroutine_state state)
 	return state == GS_G_RUNNING || state == GS_G_SYSCALL;
 }
 
+/* As events of new goroutines have it: not a compiler's wrapper, but what that calls. */
+static const struct gs_frame *first_function(struct gs_rt *rt, const struct gs_goroutine *g)
+{
+	return g->start ? gs_rt_start(rt, g->start->pc) : NULL;
+}
+
 static int visit_goroutine(void *ctx, const struct gs_goroutine *g)
 {
 	struct visit *v = ctx;
@@ -76,7 +83,7 @@ static int visit_goroutine(void *ctx, const struct gs_goroutine *g)
 					.seen_ns = gs_now_ns(),
 					.wait_reason = g->wait_reason,
 					.created_by = g->created_by,
-					.start = g->start,
+					.start = first_function(v->rt, g),
 					.g = g->g,
 					.stack = gs__stacks_add_known(v->stacks, g->stack),
 					.tid = on_thread(g->state) ? g->thread_id : 0,
@@ -117,7 +124,7 @@ int gs__snapshot_take(struct gs__snapshot *s, struct gs_rt *rt, struct gs__stack
 {
 	struct gs_rt_dump_options o = { .system = true, .no_labels = true };
 	struct gs_incomplete_list own = { .n = 0 };
-	struct visit v = { s, stacks, drain, ctx, gs_now_ns() };
+	struct visit v = { s, stacks, drain, ctx, gs_now_ns(), rt };
 	int r;
 
 	*s = (struct gs__snapshot){ 0 };

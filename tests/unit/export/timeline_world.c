@@ -445,8 +445,34 @@ static void step(struct sim *s)
 		do_ready(s, -1);
 }
 
+/* Goroutines on threads: one per P that runs, some in system calls, with a P or without. */
+static void begin_on_threads(struct sim *s)
+{
+	for (uint32_t i = 0; i < s->o.threads; i++) {
+		int state = i < s->o.ps && dice(s, 3) ? WORLD_RUNNING : WORLD_SYSCALL;
+		struct gs_event *e;
+		size_t g;
+
+		if (state == WORLD_SYSCALL && dice(s, 3))
+			continue;
+		g = new_g(s, state);
+		s->g[g].m = (int)i;
+		s->g[g].off_ns = s->now;
+		s->m[i].g = (int)g;
+		if (state == WORLD_RUNNING)
+			take_p(s, (int)i, (int)i);
+		if (s->o.no_state)
+			continue;
+		e = event(s, GS_EV_GO_STATE, g + 1, (int)i);
+		e->state.state = state == WORLD_RUNNING ? GS_G_RUNNING : GS_G_SYSCALL;
+		e->state.start = s->starts[g % 8];
+	}
+}
+
 static void begin(struct sim *s)
 {
+	if (s->o.goroutines)
+		begin_on_threads(s);
 	for (uint32_t i = 0; i < s->o.goroutines; i++) {
 		size_t g = new_g(s, dice(s, 4) ? WORLD_WAITING : WORLD_RUNNABLE);
 		struct gs_event *e;
@@ -536,7 +562,7 @@ static void disturb(struct sim *s)
 		if (dice(s, 1000) < o->garbage) {
 			struct gs_event *e = &out[n - 1];
 
-			switch (dice(s, 6)) {
+			switch (dice(s, 7)) {
 			case 0:
 				e->goid = dice(s, 2) ? dice(s, s->n_g) : s->rng;
 				break;
@@ -552,6 +578,10 @@ static void disturb(struct sim *s)
 				break;
 			case 4:
 				e->stack = dice(s, 2) ? 0 : (uint32_t)dice(s, 100000);
+				break;
+			case 5:
+				e->kind = GS_EV_PROCESS;
+				e->process.what = GS_PROCESS_THREAD_EXIT;
 				break;
 			default:
 				if (e->kind == GS_EV_GO_RUN)
@@ -598,7 +628,7 @@ struct gs_event_source *world_new(const struct world_options *o, struct world *r
 	s->source = named;
 	s->m = calloc(o->threads, sizeof(*s->m));
 	s->p = calloc(o->ps, sizeof(*s->p));
-	s->ev = calloc(o->n_events + o->goroutines + 64 + 2 * o->threads, sizeof(*s->ev));
+	s->ev = calloc(o->n_events + o->goroutines + 64 + 4 * o->threads, sizeof(*s->ev));
 	if (!s->m || !s->p || !s->ev)
 		abort();
 	for (uint32_t i = 0; i < o->threads; i++)
