@@ -114,6 +114,12 @@ static int open_process(const struct gs_common *c, const struct gs_stream_args *
 {
 	int r = gs_open_target(c, &s->target, err);
 
+	if (r == -GS_E_BAD_DATA)
+		return gs_fail(
+			err, r, 0,
+			"%s is no recording of gosonde. Give a PID, =NAME, or a file that --raw "
+			"wrote",
+			c->target);
 	if (r == 0 && gs_target_kind(s->target) != GS_TARGET_PROCESS)
 		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
 			       "%s is a core file, in which nothing happens any more. `gosonde "
@@ -242,11 +248,12 @@ int gs_stream_session_next(struct gs_stream_session *s, const struct gs_common *
 
 		if (r == 0)
 			count(s, *ret, *ret_n);
+		if (r == 0 || r == 1)
+			show_progress(s, c);
 		else
 			clear_progress(s);
 		if (r != 1)
 			return r;
-		show_progress(s, c);
 	}
 }
 
