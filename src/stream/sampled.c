@@ -237,6 +237,15 @@ static void leave_syscall(struct sampled *s, const struct known *k)
 	memcpy(e->off_cpu.arg, k->arg, sizeof(k->arg));
 }
 
+/* Its thread runs in a system call: on a CPU, at a stack that is known. */
+static void emit_sample(struct sampled *s, const struct known *k)
+{
+	struct gs_event *e = emit(s, GS_EV_SAMPLE, k);
+
+	e->stack = stack_id(s, k->stack);
+	e->sample.period_ns = LOOK_NS;
+}
+
 /* End the state @k was in. After this it runs. */
 static void emit_leave(struct sampled *s, const struct known *k)
 {
@@ -309,6 +318,8 @@ static void compare(struct sampled *s, const struct gs_goroutine *g, struct know
 		k->look = s->look;
 		if (k->state == GS_G_SYSCALL && k->syscall < 0) // it ran at all looks so far
 			k->syscall = thread_syscall(s, k->tid, k->arg);
+		if (k->state == GS_G_SYSCALL && k->syscall < 0)
+			emit_sample(s, k);
 		return;
 	}
 	if (!born || s->look > 1) {
@@ -326,6 +337,8 @@ static void compare(struct sampled *s, const struct gs_goroutine *g, struct know
 		emit_enter(s, &now);
 	}
 	*k = now;
+	if (k->state == GS_G_SYSCALL && k->syscall < 0)
+		emit_sample(s, k);
 }
 
 static int visit(void *ctx, const struct gs_goroutine *g)
