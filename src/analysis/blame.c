@@ -406,7 +406,7 @@ static void take_unsampled(struct gs_blame *b, const struct work *w, const struc
 {
 	const struct habit *h = habit_of(b, w, kind_of_part(part));
 
-	if (part->class == GS_WHY_GC_ASSIST)
+	if (part->class == GS_WHY_GC_ASSIST && v->stack)
 		put_cpu(b, w, part, part->ns, v->stack, 0, false);
 	else if (part->class != GS_WHY_CGO && !(v->flags & GS_IVL_F_UNSEEN) && h && h->stack)
 		put_cpu(b, w, part, part->ns, h->stack, h->kernel_stack, false);
@@ -427,8 +427,7 @@ static void take_on(struct gs_blame *b, const struct work *w, const struct gs_in
 
 	for (uint32_t i = 0; i < n_samples; i++)
 		fit += kind_of_sample(b, samples[i]) == kind;
-	if (fit == 0 || part->class == GS_WHY_GC_ASSIST || part->class == GS_WHY_CGO ||
-	    v->flags & GS_IVL_F_UNSEEN) {
+	if (fit == 0 || part->class == GS_WHY_CGO || v->flags & GS_IVL_F_UNSEEN) {
 		take_unsampled(b, w, v, part);
 		return;
 	}

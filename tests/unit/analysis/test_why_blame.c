@@ -279,6 +279,29 @@ static void samples_tell_where_the_cpu_went(void **state)
 	why_end(&run);
 }
 
+/* What allocates is what assists: where it was sampled, or where the route was sampled last. */
+static void assists_have_a_place(void **state)
+{
+	struct why_run run = why_run(
+		"0 run 1 tid=1\n0 begin 1 tid=1 call=http1 method=GET path=/\n"
+		"10ms runtime 1 tid=1 what=assist_begin\n"
+		"15ms sample 1 tid=1 "
+		"stack=runtime.gcDrainN<runtime.gcAssistAlloc1<runtime.mallocgc<app.score<app."
+		"serve\n"
+		"20ms runtime 1 tid=1 what=assist_end\n30ms runtime 1 tid=1 what=assist_begin\n"
+		"35ms runtime 1 tid=1 what=assist_end\n40ms end 1 tid=1 call=http1 status=200\n"
+		"40ms begin 1 tid=1 call=http1 method=GET path=/\n50ms runtime 1 tid=1 "
+		"what=assist_begin\n"
+		"55ms runtime 1 tid=1 what=assist_end\n75ms end 1 tid=1 call=http1 status=200\n",
+		NULL);
+
+	// Requests are looked at from their end, so what is after the first sample has no place yet.
+	why_tree_is(&run.r->slowest[0],
+		    "cpu_user 15 gc_assist@app.score 10 cpu_user@app.score 10 gc_assist 5");
+	why_tree_is(&run.r->slowest[1], "cpu_user@app.score 30 gc_assist@app.score 5");
+	why_end(&run);
+}
+
 static void the_run_queue_and_who_was_on(void **state)
 {
 	struct why_run run = why_run(
@@ -400,6 +423,7 @@ int main(void)
 		cmocka_unit_test(a_queue_older_than_watching),
 		cmocka_unit_test(a_writer_that_waits_for_a_reader),
 		cmocka_unit_test(samples_tell_where_the_cpu_went),
+		cmocka_unit_test(assists_have_a_place),
 		cmocka_unit_test(the_run_queue_and_who_was_on),
 		cmocka_unit_test(each_p_has_its_share_of_the_blame),
 		cmocka_unit_test(many_locks_of_a_kind),
