@@ -28,7 +28,7 @@ struct command_state {
 	char why[160]; /* "" if it works */
 };
 
-#define COMMANDS 6
+#define COMMANDS 9
 
 static void say(struct command_state *c, const char *name, enum works works, const char *why)
 {
@@ -56,10 +56,34 @@ static void snapshot_state(struct gs_features *fs, struct command_state *c, cons
 		say(c, name, WORKS, "");
 }
 
+/* The commands that watch: with probes, or as far as looking again and again goes. */
+static void stream_states(struct gs_features *fs, const struct command_state *snapshot,
+			  struct command_state ret[4])
+{
+	enum gs_feature missing = GS_FEATURE_COUNT;
+	bool probes = gs_features_stream(fs, &missing);
+	char why[160] = "";
+
+	if (!probes)
+		snprintf(why, sizeof(why), "missing: %s", gs_feature_info(missing)->title);
+	say(&ret[0], "live events", probes ? WORKS : WORKS_NOT, why);
+	for (int i = 1; i <= 2; i++) {
+		ret[i] = *snapshot;
+		ret[i].name = i == 1 ? "why" : "trace";
+		if (!probes)
+			say(&ret[i], ret[i].name, WORKS_PARTLY,
+			    "estimates from snapshots, without live events");
+	}
+	if (probes && gs_feature_has(fs, GS_FEATURE_PERF_CLOCK))
+		say(&ret[3], "record", snapshot->works, snapshot->why);
+	else
+		say(&ret[3], "record", WORKS_PARTLY,
+		    "--off-cpu only: the sampling clock is forbidden");
+}
+
 static void command_states(struct gs_features *fs, struct command_state ret[COMMANDS])
 {
 	struct command_state snapshot;
-	enum gs_feature missing;
 
 	snapshot_state(fs, &snapshot, "dump");
 	say(&ret[0], "inspect", WORKS, "");
@@ -71,13 +95,7 @@ static void command_states(struct gs_features *fs, struct command_state ret[COMM
 		say(&ret[3], "dump --stop", WORKS_NOT, "ptrace is refused");
 	ret[4] = snapshot;
 	ret[4].name = "top";
-	if (gs_features_stream(fs, &missing)) {
-		say(&ret[5], "live events", WORKS, "");
-	} else {
-		say(&ret[5], "live events", WORKS_NOT, "");
-		snprintf(ret[5].why, sizeof(ret[5].why), "missing: %s",
-			 gs_feature_info(missing)->title);
-	}
+	stream_states(fs, &snapshot, &ret[5]);
 }
 
 static const char *mark(enum gs_feature_state s)

@@ -3,7 +3,7 @@ $ gosonde doctor --format json | python3 -c 'import json,sys; d=json.load(sys.st
 | ['schema', 'host', 'features', 'go', 'commands']
 | ['privileges', 'settings', 'snapshot', 'stream']
 | True
-| ['inspect', 'ps', 'dump', 'dump --stop', 'top', 'live events'] True
+| ['inspect', 'ps', 'dump', 'dump --stop', 'top', 'live events', 'why', 'trace', 'record'] True
 $ gosonde doctor | grep -vE '^  (ok|no|\?|yes|part) |^        (without it|to get it):|^ {20}|^gosonde'
 |
 | Privileges
