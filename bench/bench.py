@@ -23,6 +23,7 @@ import big_binary  # noqa: E402
 import harness  # noqa: E402
 import programs  # noqa: E402
 import stream_bench  # noqa: E402
+import timeline_bench  # noqa: E402
 
 # The harness reports as TAP; here only failures are of interest.
 harness.tap.ok = lambda good, name, *details: good or sys.exit(f'bench: failed: {name} {details}')
@@ -218,6 +219,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--gosonde', default=str(ROOT / 'build' / 'gosonde'))
     cases = {'many': many, 'million': million, 'big': big}
+    cases['timeline'] = lambda gosonde: timeline_bench.run(gosonde, Row)
     for name in stream_bench.CASES:
         cases[name] = lambda gosonde, name=name: stream_bench.run(name, gosonde, Row)
     p.add_argument('--case', action='append', choices=list(cases))
