@@ -14,6 +14,7 @@
 /* Goroutine @g holds the lock from @from, is in fsync from 1 ms later and releases to @to 1 ms after it. */
 static void hold(char *out, int g, int from, int until, int to)
 {
+	assert_non_null(out);
 	sprintf(out,
 		"%dms off %d tid=%d since=%dms wake=%dms syscall=74 flags=syscall fd=3 "
 		"mode=0100600 "

@@ -263,7 +263,8 @@ static char *ladder(int n, int factor, const char *what)
 	char *script = malloc((size_t)n * 512 + 64), *p = script;
 	int64_t t = 0;
 
-	assert_non_null(script);
+	if (!script)
+		abort();
 	p += sprintf(p, "0 run 1 tid=1\n");
 	for (int i = 1; i <= n; i++, t += 1000000) {
 		p += sprintf(p, "%" PRId64 " begin 1 tid=1 call=http1 method=GET path=/r%c\n", t,
