@@ -562,7 +562,10 @@ static bool held(struct gs_blame *b, const struct work *w, const struct gs_inter
 	}
 	if (v->kind == GS_IVL_OFF && v->flags & GS_IVL_F_RUNNABLE)
 		return true;
-	if (gs_stack_held(b->book, v->stack, w->release_stack))
+	// Without a release to compare with: it holds what it took in a function while it is in that one.
+	if (w->release_stack
+		    ? gs_stack_held(b->book, v->stack, w->release_stack)
+		    : !w->lock_where || gs_stack_contains(b->book, v->stack, w->lock_where))
 		return true;
 	b->tree.node[w->parent].holder_unseen = true;
 	return false;

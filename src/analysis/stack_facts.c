@@ -372,6 +372,18 @@ static bool compare(const struct gs_stack *w, const struct gs_stack *r)
 	return own >= r->n_frames || common + 1 >= r->n_frames - own;
 }
 
+bool gs_stack_contains(struct gs_stack_book *b, uint32_t id, uint64_t name_hash)
+{
+	const struct gs_stack *s = id ? b->source->stack(b->source, id) : NULL;
+
+	if (!s || s->n_frames == 0 || s->end != GS_STACK_COMPLETE)
+		return true;
+	for (uint32_t i = 0; i < s->n_frames; i++)
+		if (gs_name_hash(s->frames[i].function) == name_hash)
+			return true;
+	return false;
+}
+
 bool gs_stack_held(struct gs_stack_book *b, uint32_t wait, uint32_t release)
 {
 	struct held *h =

@@ -59,6 +59,8 @@ const struct gs_stack_facts *gs_stack_facts(struct gs_stack_book *b, uint32_t id
  * True if one of them is not known.
  */
 bool gs_stack_held(struct gs_stack_book *b, uint32_t wait, uint32_t release);
+/** Whether a function whose name has this hash (gs_name_hash) is on a stack; true if the stack is not known. */
+bool gs_stack_contains(struct gs_stack_book *b, uint32_t id, uint64_t name_hash);
 
 /** The protocol usually spoken on a port ("postgres" on 5432); NULL for others. */
 const char *gs_port_protocol(uint16_t port);

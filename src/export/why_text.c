@@ -179,11 +179,15 @@ static void causes(struct text *t, const struct gs_why_result *r)
 		gs_out_printf(&t->line, "Where the time of all %s went:", what);
 		put_line(t, PLAIN);
 	}
-	if (r->machine && (r->machine->stands_out || r->machine->share >= MACHINE_SHARE))
+	bool machine = r->machine && (r->machine->stands_out || r->machine->share >= MACHINE_SHARE);
+	bool machine_first = machine && (!r->n_causes || r->machine->share > r->causes[0].share);
+	if (machine_first)
 		put_machine(t, r->machine);
 	for (uint32_t i = 0; i < r->n_causes && i < CAUSES_MAX; i++)
 		if (i == 0 || r->causes[i].share >= CAUSES_SHARE || r->causes[i].stands_out)
 			put_cause(t, &r->causes[i], r->n_routes > 1);
+	if (machine && !machine_first)
+		put_machine(t, r->machine);
 }
 
 /* ---- routes ---- */
