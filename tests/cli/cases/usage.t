@@ -11,6 +11,7 @@ $ gosonde
 !   dump        Print every goroutine and its stack, now
 !   top         Watch goroutines live, with the keys of htop
 !   why         Where requests spend their time, and who is to blame
+!   trace       Every goroutine's life on a timeline
 !   record      Profiles: where time goes, on CPU and off
 !   doctor      Tell what works on this machine and what to do about the rest
 !   help        Explain a command; print manual pages and shell completions
