@@ -115,7 +115,10 @@ static void end_innermost(struct gs_requests *r, struct gs_life *life, int64_t t
 	struct gs_call *c = &r->calls[i];
 
 	life->call = c->outer;
-	r->done(r->ctx, c, t, how);
+	if (c->before)
+		r->counts.begun_before++;
+	else
+		r->done(r->ctx, c, t, how);
 	c->used = false;
 	c->outer = r->free;
 	r->free = i;
@@ -145,6 +148,12 @@ static void on_begin(struct gs_requests *r, struct gs_life *life, const struct g
 	uint32_t again = find_again(r, life, e), i;
 	struct gs_call *c;
 
+	// Looking without probes finds both at once: then its begin is known well enough.
+	if (again && r->calls[again].before && r->calls[again].begin_ns == e->t_ns) {
+		r->calls[again].before = false;
+		take_texts(&r->calls[again], e);
+		return;
+	}
 	if (again && again == life->call && e->t_ns - r->calls[again].begin_ns < TWICE_NS &&
 	    r->calls[again].sp == e->call.sp) {
 		r->counts.repeated++;
@@ -173,6 +182,24 @@ static void on_begin(struct gs_requests *r, struct gs_life *life, const struct g
 	take_texts(c, e);
 	life->call = i;
 	r->counts.open++;
+}
+
+void gs_requests_before(struct gs_requests *r, uint64_t goid, int64_t t_ns, enum gs_call_kind kind,
+			uint32_t function, const char *handler)
+{
+	struct gs_life *life = gs_lives_find(r->lives, goid);
+	size_t n = strlen(handler);
+	struct gs_event e = { .t_ns = t_ns, .goid = goid };
+
+	if (!life || life->call)
+		return;
+	e.call.call = kind;
+	e.call.function = function;
+	e.call.pattern = handler;
+	e.call.pattern_len = n < GS_REQUEST_TEXT ? (uint16_t)n : GS_REQUEST_TEXT;
+	on_begin(r, life, &e);
+	if (life->call)
+		r->calls[life->call].before = true;
 }
 
 /* Whose end it is: the same stack pointer if one has it, else the innermost of that function. */

@@ -23,6 +23,7 @@ struct gs_call {
 	uint32_t function;
 	uint32_t outer; /* of the same goroutine, 0: none */
 	bool used;
+	bool before; /* it was found going on when watching began: never measured */
 	uint8_t method_len, path_len, pattern_len, peer_len;
 	char method[16], path[GS_REQUEST_TEXT], pattern[GS_REQUEST_TEXT], peer[48];
 	int32_t status; /* at its end */
@@ -40,6 +41,10 @@ struct gs_requests;
 struct gs_requests *gs_requests_new(struct gs_lives *lives, gs_call_done *done, void *ctx);
 struct gs_requests *gs_requests_free(struct gs_requests *r);
 GS_DEFINE_CLEANUP(struct gs_requests *, gs_requests_free)
+
+/** A call that goes on already, found on a goroutine's stack; @handler is what is known of its route. */
+void gs_requests_before(struct gs_requests *r, uint64_t goid, int64_t t_ns, enum gs_call_kind kind,
+			uint32_t function, const char *handler);
 
 /** Take in an event; others than CALL_BEGIN, CALL_END, GO_EXIT, THINNED and DETACHED do nothing. */
 void gs_requests_event(struct gs_requests *r, const struct gs_event *e);

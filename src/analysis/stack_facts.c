@@ -372,6 +372,27 @@ static bool compare(const struct gs_stack *w, const struct gs_stack *r)
 	return own >= r->n_frames || common + 1 >= r->n_frames - own;
 }
 
+bool gs_stack_request(struct gs_stack_book *b, uint32_t id, enum gs_call_kind *ret,
+		      const char **ret_handler)
+{
+	const struct gs_stack *s = id ? b->source->stack(b->source, id) : NULL;
+	const char *handler = "";
+
+	for (uint32_t i = 0; s && i < s->n_frames; i++) {
+		const char *f = s->frames[i].function;
+		bool grpc = strcmp(f, "google.golang.org/grpc.(*Server).handleStream") == 0;
+
+		if (grpc || strcmp(f, "net/http.serverHandler.ServeHTTP") == 0) {
+			*ret = grpc ? GS_CALL_GRPC : GS_CALL_HTTP1;
+			*ret_handler = handler;
+			return true;
+		}
+		if (is_main(b, f))
+			handler = f;
+	}
+	return false;
+}
+
 bool gs_stack_contains(struct gs_stack_book *b, uint32_t id, uint64_t name_hash)
 {
 	const struct gs_stack *s = id ? b->source->stack(b->source, id) : NULL;

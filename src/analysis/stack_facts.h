@@ -62,6 +62,13 @@ bool gs_stack_held(struct gs_stack_book *b, uint32_t wait, uint32_t release);
 /** Whether a function whose name has this hash (gs_name_hash) is on a stack; true if the stack is not known. */
 bool gs_stack_contains(struct gs_stack_book *b, uint32_t id, uint64_t name_hash);
 
+/**
+ * Whether a request is under way on a stack: net/http's serverHandler.ServeHTTP or gRPC's handleStream is on it.
+ * *ret_handler: the program's outermost function below, "" if none. Lives as long as the stack.
+ */
+bool gs_stack_request(struct gs_stack_book *b, uint32_t id, enum gs_call_kind *ret,
+		      const char **ret_handler);
+
 /** The protocol usually spoken on a port ("postgres" on 5432); NULL for others. */
 const char *gs_port_protocol(uint16_t port);
 

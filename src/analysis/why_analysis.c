@@ -431,6 +431,16 @@ static void on_done(void *ctx, const struct gs_call *c, int64_t end_ns, enum gs_
 	keep_if_typical(w, c, end_ns, route, flags, t);
 }
 
+/* Requests that hang since before watching began have no begin, and are what people look for. */
+static void look_for_request(struct gs_why *w, const struct gs_event *e)
+{
+	enum gs_call_kind kind;
+	const char *handler;
+
+	if (!w->o.functions && gs_stack_request(w->book, e->stack, &kind, &handler))
+		gs_requests_before(w->requests, e->goid, e->t_ns, kind, 0, handler);
+}
+
 void gs_why_event(struct gs_why *w, const struct gs_event *e)
 {
 	if (!w->begin_ns)
@@ -441,4 +451,6 @@ void gs_why_event(struct gs_why *w, const struct gs_event *e)
 		w->unseen |= e->detached.unseen;
 	gs_lives_event(w->lives, e);
 	gs_requests_event(w->requests, e);
+	if (e->kind == GS_EV_GO_STATE)
+		look_for_request(w, e);
 }

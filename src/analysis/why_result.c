@@ -156,7 +156,7 @@ static void keep_unfinished(void *ctx, const struct gs_call *c)
 								  .end_ns = now,
 								  .context = route + 1,
 								  .unfinished = true });
-	flags = gs__flags_of(w, c, t) | GS_WHY_UNFINISHED;
+	flags = gs__flags_of(w, c, t) | GS_WHY_UNFINISHED | (c->before ? GS_WHY_BEFORE : 0);
 	gs__keep_at(w, w->unfinished, &w->n_unfinished, at, c, now, route, flags, t);
 }
 

@@ -279,6 +279,7 @@ static void request(const struct json *t, const struct gs_why_request *q)
 		gs_json_null(j);
 	text_or_null(j, "peer", q->peer);
 	flag(j, "unfinished", q->flags & GS_WHY_UNFINISHED);
+	flag(j, "began_before", q->flags & GS_WHY_BEFORE);
 	flag(j, "aborted", q->flags & GS_WHY_ABORTED);
 	flag(j, "uncertain", q->flags & GS_WHY_UNCERTAIN);
 	flag(j, "cut", q->flags & GS_WHY_CUT);

@@ -344,7 +344,9 @@ static void put_request(struct text *t, const struct gs_why_result *r,
 	gs_out_printf(&t->line, "  %s  goroutine %" PRIu64, gs_why_time(a, q->duration_ns),
 		      q->goid);
 	if (q->flags & GS_WHY_UNFINISHED)
-		gs_out_str(&t->line, "  still going on");
+		gs_out_str(&t->line, q->flags & GS_WHY_BEFORE
+					     ? "  still going on, began before watching"
+					     : "  still going on");
 	if (q->flags & GS_WHY_ABORTED)
 		gs_out_str(&t->line, "  aborted");
 	else if (q->status >= 0)

@@ -100,6 +100,8 @@ enum {
 	GS_WHY_UNFINISHED = 2, /* still going on; the duration is up to now */
 	GS_WHY_UNCERTAIN = 4,  /* events were lost before it ended, or probes taken away */
 	GS_WHY_CUT = 8,        /* part of its past was not kept any more */
+	GS_WHY_BEFORE =
+		16, /* it had begun before watching did: the duration is what was seen of it */
 };
 
 struct gs_why_request {

@@ -304,12 +304,22 @@ static void compare(struct sampled *s, const struct gs_goroutine *g, struct know
 	bool born = k->goid == 0;
 
 	if (born) {
-		emit_first(s, g, &now);
+		struct known first = now;
+		// What is under way already counts from here: stuck requests are what people look for. Requests
+		// begin on a CPU.
+		bool call = s->look == 1 && now.in_call;
+
+		if (call) {
+			first.state = GS_G_RUNNING;
+			first.wait_reason = NULL;
+		}
+		emit_first(s, g, &first);
 		now.since_ns = s->now_ns;
 		now.syscall = -1;
-		// What was under way already counts from here: stuck requests are what people look for.
-		if (s->look == 1 && now.in_call)
+		if (call) {
 			emit_call(s, &now, GS_EV_CALL_BEGIN);
+			emit_enter(s, &now);
+		}
 		if (s->look > 1) {
 			k->goid = now.goid;
 			k->state = GS_G_RUNNABLE;

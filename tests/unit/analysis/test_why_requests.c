@@ -71,6 +71,33 @@ static void a_handler_that_panics(void **state)
 	why_end(&run);
 }
 
+/* Found in a handler when watching begins: one hangs, one ends. Neither is measured, the one that hangs is told. */
+static void under_way_at_the_begin(void **state)
+{
+	struct why_run run = why_run(
+		"0 state 1 state=waiting reason=\"IO wait\" "
+		"stack=net.(*conn).Read<main.ask<main.handle<net/http.serverHandler.ServeHTTP<net/"
+		"http.(*conn).serve\n"
+		"0 state 2 state=waiting reason=\"chan receive\" "
+		"stack=main.handle<net/http.serverHandler.ServeHTTP<net/http.(*conn).serve\n"
+		"0 state 3 state=waiting reason=\"IO wait\" "
+		"stack=net.(*conn).Read<net/http.(*conn).serve\n"
+		"4ms ready 2 waker=9\n5ms run 2 tid=2\n6ms end 2 tid=2 call=http1 status=200\n"
+		"50ms gauge goroutines=3\n",
+		NULL);
+	const struct gs_why_request *q = run.r->unfinished;
+
+	assert_int_equal(run.r->duration.count, 0);
+	assert_int_equal(run.r->begun_before, 1);
+	assert_int_equal(run.r->unfinished_total, 1);
+	assert_int_equal(q[0].goid, 1);
+	assert_int_equal(q[0].flags, GS_WHY_UNFINISHED | GS_WHY_BEFORE);
+	assert_string_equal(q[0].route, "main.handle");
+	assert_int_equal(q[0].duration_ns, 50 * MS);
+	why_tree_is(&q[0], "net_read@main.ask 50");
+	why_end(&run);
+}
+
 static void begun_before_and_unfinished(void **state)
 {
 	char classes[512];
@@ -511,6 +538,7 @@ int main(void)
 		cmocka_unit_test(abandoned_calls_end_with_the_outer),
 		cmocka_unit_test(a_stack_that_moved),
 		cmocka_unit_test(a_handler_that_panics),
+		cmocka_unit_test(under_way_at_the_begin),
 		cmocka_unit_test(begun_before_and_unfinished),
 		cmocka_unit_test(lost_events_make_requests_uncertain),
 		cmocka_unit_test(thinned_requests_are_abandoned),
