@@ -241,15 +241,25 @@ static int run_why(struct why *y)
 
 static int run(void *args)
 {
-	const struct why_args *a = args;
+	struct why_args *a = args;
 	struct gs_err err = { 0 };
 	struct why y = { .a = a, .err = &err };
+	int64_t until_ns = a->common.duration_ns ? gs_now_ns() + a->common.duration_ns : 0;
 	int r, code;
 
 	r = prepare(&y);
 	if (r < 0)
-		code = gs_report(&a->common, &err, NULL);
-	else if ((r = run_why(&y)) < 0)
+		return gs_report(&a->common, &err, NULL);
+	r = run_why(&y);
+	// --watch follows a program that is restarted; each of its lives has results of its own.
+	while (r == 0 && a->watch && gs_stream_session_await(&y.session, &a->common, until_ns)) {
+		y.analysis = gs_why_free(y.analysis);
+		gs_stream_session_close(&y.session);
+		if (until_ns)
+			a->common.duration_ns = until_ns - gs_now_ns();
+		r = run_why(&y);
+	}
+	if (r < 0)
 		code = gs_report(&a->common, &err, "cannot tell why requests of %s are slow",
 				 a->common.target);
 	else
@@ -284,7 +294,7 @@ const struct gs_cmd gs_cmd_why = {
 		    "gosonde why =shop -d 1m --slow 100ms    what the slow ones have in common\n"
 		    "gosonde why 4711 --route /checkout -n 20    one route, more of its trees\n"
 		    "gosonde why 4711 --function 'store.(*Ledger).Append'    calls of a function\n"
-		    "gosonde why 4711 --watch    again and again\n"
+		    "gosonde why =shop --watch    again and again, also after a restart of shop\n"
 		    "gosonde why 4711 --raw slow.gsr    keep the recording, why slow.gsr shows it "
 		    "again\n",
 	.formats = formats,

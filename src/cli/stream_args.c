@@ -15,6 +15,7 @@
 #include "cli/target_arg.h"
 #include "cli/terminal.h"
 
+#define AGAIN_NS 300000000 /* between looks for a target that ended */
 #define PROGRESS_NS 500000000
 #define WAIT_NS 100000000
 
@@ -314,4 +315,33 @@ void gs_stream_session_report(struct gs_stream_session *s, const struct gs_commo
 int gs_stream_session_exit_code(struct gs_stream_session *s)
 {
 	return s->source->stats(s->source)->incomplete.n ? GS_EXIT_INCOMPLETE : GS_EXIT_OK;
+}
+
+bool gs_stream_session_await(const struct gs_stream_session *s, const struct gs_common *c,
+			     int64_t until_ns)
+{
+	int gone = s->source && s->target ? s->source->stats(s->source)->target_exit : 0;
+
+	if (!gone || (gone == 1 && c->target[0] != '='))
+		return false;
+	gs_note(c, "%s %s; waiting for it", c->target,
+		gone == 1 ? "has ended" : "has become another program");
+	while (!interrupted && (!until_ns || gs_now_ns() < until_ns)) {
+		struct gs_target *t;
+		struct gs_rt *rt;
+		struct gs_err err;
+		bool back = false;
+
+		nanosleep(&(struct timespec){ .tv_nsec = AGAIN_NS }, NULL);
+		if (gs_open_target(c, &t, &err) < 0)
+			continue;
+		if (gs_rt_open(t, &rt, &err) == 0) { // it may have only begun
+			gs_rt_free(rt);
+			back = true;
+		}
+		gs_target_free(t);
+		if (back)
+			return true;
+	}
+	return false;
 }

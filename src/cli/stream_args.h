@@ -83,6 +83,14 @@ void gs_stream_session_report(struct gs_stream_session *s, const struct gs_commo
 /** GS_EXIT_OK, or GS_EXIT_INCOMPLETE if the stream says that something is missing. */
 int gs_stream_session_exit_code(struct gs_stream_session *s);
 
+/**
+ * After the end of a stream, for commands that go on for ever: has the target ended or become another program, and is it
+ * back? Waits for it until @until_ns (CLOCK_MONOTONIC, 0: for ever) or Ctrl-C. A PID is back only after exec,
+ * =NAME also after a restart.
+ */
+bool gs_stream_session_await(const struct gs_stream_session *s, const struct gs_common *c,
+			     int64_t until_ns);
+
 /** Print what @plan would attach as a table, or as JSON. @costs are of this machine. */
 void gs_stream_plan_print(struct gs_out *o, bool json, const struct gs_process *process,
 			  const struct gs_probe_plan *plan, const struct gs_probe_costs *costs);

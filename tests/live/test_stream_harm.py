@@ -5,6 +5,8 @@ cut off; and, with "soak", a hundred million probe hits on a program that checks
     test_stream_harm.py [soak [HITS]]
 """
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +71,35 @@ def target_killed():
         tap.ok('exited' in watch.text or 'gone' in watch.text or 'ended' in watch.text, 'it says that the target is gone', watch.text[-500:])
 
 
+def restarted():
+    """why =NAME --watch goes on with the next process of that name."""
+    with tempfile.TemporaryDirectory() as d:
+        program = f'{d}/phoenix{os.getpid() % 10000}'
+        shutil.copy(target_path('shop'), program)
+
+        def live():
+            return start([program, '-addr', '127.0.0.1:0', '-load', '40'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first, out = live(), open(f'{d}/out', 'w+')
+        time.sleep(0.5)
+        watch = start([GOSONDE, 'why', '=' + os.path.basename(program), '--watch', '--interval', '500ms', '--format', 'json',
+                       '--max-overhead', '0'], stdout=out, stderr=subprocess.DEVNULL)
+
+        def seen(pid):
+            out.seek(0)
+            lines = [json.loads(line) for line in out.read().splitlines() if line.endswith('}')]
+            return sum(r['requests']['count'] for r in lines if r['process']['pid'] == pid)
+        wait_for(lambda: seen(first.pid) > 20, 20, 'requests of the first')
+        first.kill()
+        first.wait()
+        second = live()
+        wait_for(lambda: seen(second.pid) > 20, 20, 'requests of the second')
+        tap.ok(seen(second.pid) > 20, 'the process that took its place is watched')
+        watch.send_signal(signal.SIGINT)
+        tap.ok(watch.wait(20) in (OK, INCOMPLETE), 'Ctrl-C ends it well')
+        second.kill()
+        second.wait()
+
+
 def replays():
     """A recording gives the same answer to the byte, whichever command reads it."""
     with Shop('ledger', 'upstream') as shop, tempfile.TemporaryDirectory() as d:
@@ -107,4 +138,4 @@ def soak():
 if __name__ == '__main__':
     if len(sys.argv) > 1:
         tap.run(soak)
-    tap.run(killed_under_load, target_killed, replays)
+    tap.run(killed_under_load, target_killed, restarted, replays)
