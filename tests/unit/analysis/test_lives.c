@@ -169,7 +169,7 @@ static void random_requests_are_exact(void **state)
 		why_end(&run);
 		free(e);
 	}
-	print_message("%" PRIu64 " requests\n", seen);
+	print_message("# %" PRIu64 " requests\n", seen);
 	assert_true(seen > 1000);
 }
 
@@ -239,7 +239,7 @@ static void fast_enough(void **state)
 	n = serve(l, 1, 200000);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
 	s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-	print_message("%.1f million events/s\n", (double)n / s / 1e6);
+	print_message("# %.1f million events/s\n", (double)n / s / 1e6);
 	// The goal is a million; unoptimised and sanitised builds have to do a fifth.
 	assert_true((double)n / s > 200000);
 }
