@@ -204,10 +204,16 @@ static struct gs__gt_g *runs(struct gs_timeline_writer *w, const struct gs_event
 static void on_park(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__gt_g *g = runs(w, e);
+	uint64_t reason, stack;
 
-	if (g)
-		gs__gt_block(&w->s, g, block_reason(&w->s, e), gs__gt_stack(&w->s.file, e->stack),
-			     e->t_ns);
+	if (!g)
+		return;
+	reason = block_reason(&w->s, e);
+	stack = gs__gt_stack(&w->s.file, e->stack);
+	if (e->park.wait == GS_WAIT_COROUTINE)
+		gs__gt_switch(&w->s, g, reason, stack, e->t_ns);
+	else
+		gs__gt_block(&w->s, g, reason, stack, e->t_ns);
 }
 
 static void on_yield(struct gs_timeline_writer *w, const struct gs_event *e)
@@ -238,12 +244,16 @@ static void on_goexit(struct gs_timeline_writer *w, const struct gs_event *e)
 static void on_off_cpu(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__gt_g *g = gs__gt_g(&w->s, e->goid);
+	struct gs__gt_m *m = gs__gt_m_known(&w->s, e->tid);
 	bool blocked = e->off_cpu.task_state != 0;
 
-	if (!g || !g->m || g->m->batch.m != (uint64_t)e->tid || !blocked)
+	if (!e->goid || !m || !blocked ||
+	    !(e->flags & GS_EV_CGO ||
+	      (e->flags & GS_EV_SYSCALL && !runtime_waits(w, e->off_cpu.syscall))))
 		return;
-	if (e->flags & GS_EV_CGO ||
-	    (e->flags & GS_EV_SYSCALL && !runtime_waits(w, e->off_cpu.syscall)))
+	if ((!g || g->m != m) && m->switch_ns) // what the thread was given to
+		g = gs__gt_runs(&w->s, e->goid, m, e->t_ns);
+	if (g && g->m == m)
 		gs__gt_syscall(&w->s, g, gs__gt_stack(&w->s.file, e->stack), e->off_cpu.off_ns,
 			       e->t_ns);
 }

@@ -104,6 +104,7 @@ static void p_stop(struct gs__gt_sched *s, struct gs__gt_m *m, int64_t t_ns)
 	p->status = GS__GT_P_IDLE;
 	p->m = NULL;
 	m->p = NULL;
+	m->switch_ns = 0;
 	p->renamable = false;
 	if (p->id >= MADE_UP_FIRST) {
 		p->idle_ns = m->batch.last_ns;
@@ -243,6 +244,7 @@ static void p_taken(struct gs__gt_sched *s, struct gs__gt_p *p, struct gs__gt_m 
 	p->status = GS__GT_P_IDLE;
 	p->m = NULL;
 	from->p = NULL;
+	from->switch_ns = 0;
 	p->renamable = false;
 }
 
@@ -362,6 +364,7 @@ static void start(struct gs__gt_sched *s, struct gs__gt_g *g, struct gs__gt_m *m
 	g->m = m;
 	m->goid = g->goid;
 	m->back_ns = 0;
+	m->switch_ns = 0;
 	s->last_m = m;
 }
 
@@ -438,6 +441,28 @@ static void syscall_end(struct gs__gt_sched *s, struct gs__gt_g *g, int64_t t_ns
 	s->past_ns = 0;
 }
 
+/* It runs on @m since a coroutine gave the thread to it: of that there is only the end of the other one. */
+static struct gs__gt_g *switched(struct gs__gt_sched *s, uint64_t goid, struct gs__gt_m *m,
+				 int64_t t_ns)
+{
+	struct gs__gt_g *g = gs__gt_g(s, goid);
+
+	(void)gs__gt_tick(&s->file, t_ns);
+	s->past_ns = m->switch_ns;
+	if (!g) {
+		g = gs__gt_g_add(s, goid, GS__GT_G_WAITING);
+		if (g)
+			g->gen = 0; // not told yet
+	}
+	if (g) {
+		g_status(s, g, m, t_ns);
+		GS__GT_EMIT(s, m, t_ns, GS__GT_GO_UNBLOCK, goid, ++g->seq, 0);
+		start(s, g, m, t_ns);
+	}
+	s->past_ns = 0;
+	return g;
+}
+
 struct gs__gt_g *gs__gt_runs(struct gs__gt_sched *s, uint64_t goid, struct gs__gt_m *m,
 			     int64_t t_ns)
 {
@@ -450,6 +475,9 @@ struct gs__gt_g *gs__gt_runs(struct gs__gt_sched *s, uint64_t goid, struct gs__g
 		g_status(s, g, m, t_ns);
 		return g->state == GS__GT_G_RUNNING ? g : NULL;
 	}
+	if (m->switch_ns && m->p && !m->goid &&
+	    (g ? g->state == GS__GT_G_WAITING : s->file.gen == 1))
+		return switched(s, goid, m, t_ns);
 	if (g || s->file.gen > 1) {
 		s->repaired += g != NULL;
 		return gs__gt_run(s, goid, m, -1, t_ns);
@@ -473,6 +501,15 @@ void gs__gt_block(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, u
 	g_status(s, g, g->m, t_ns);
 	GS__GT_EMIT(s, g->m, t_ns, GS__GT_GO_BLOCK, reason, stack);
 	leave(g, GS__GT_G_WAITING);
+}
+
+void gs__gt_switch(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, uint64_t stack,
+		   int64_t t_ns)
+{
+	struct gs__gt_m *m = g->m;
+
+	gs__gt_block(s, g, reason, stack, t_ns);
+	m->switch_ns = m->batch.last_ns;
 }
 
 void gs__gt_stop(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, uint64_t stack,

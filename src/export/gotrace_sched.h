@@ -40,7 +40,9 @@ struct gs__gt_m {
 	uint64_t goid;      /* running or in a system call here; 0: none */
 	int64_t back_ns;  /* its system call was over, though no P for it was seen; 0: it is not */
 	uint64_t lost_ns; /* when its P was taken away */
-	bool guess;       /* because of that it is taken to be in one, nothing else tells so */
+	uint64_t
+		switch_ns; /* a coroutine gave it to another one then, which one was not told; 0: not */
+	bool guess;        /* because of that it is taken to be in one, nothing else tells so */
 	uint32_t begin_at, begin_serial, begin_seq; /* where in the batch it began */
 };
 
@@ -127,6 +129,9 @@ struct gs__gt_g *gs__gt_runs(struct gs__gt_sched *s, uint64_t goid, struct gs__g
 /** Running -> waiting, -> runnable, -> gone. @g runs. */
 void gs__gt_block(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, uint64_t stack,
 		  int64_t t_ns);
+/** The same for a coroutine: it gives its thread to another one, whose next event tells which. */
+void gs__gt_switch(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, uint64_t stack,
+		   int64_t t_ns);
 void gs__gt_stop(struct gs__gt_sched *s, struct gs__gt_g *g, uint64_t reason, uint64_t stack,
 		 int64_t t_ns);
 void gs__gt_destroy(struct gs__gt_sched *s, struct gs__gt_g *g, int64_t t_ns);

@@ -27,13 +27,28 @@
 #include "export/perfetto_tracks.h"
 
 /* The goroutine of an event that only a running one has. */
+static struct gs__pt_goroutine *runs_on(struct gs_timeline_writer *w, uint64_t goid, int32_t tid)
+{
+	struct gs__pt_goroutine *g = gs__pt_goroutine(w, goid);
+	struct gs__pt_thread *t = g ? gs__pt_thread(w, tid) : NULL;
+	int64_t now = w->now_ns;
+
+	if (!g || (g->open && g->state == w->running && (tid <= 0 || g->tid == tid)))
+		return g;
+	if (t && t->switch_ns && !t->goid) {
+		/* It runs since then: its own track has nothing later, nor has the thread's. */
+		w->now_ns = t->switch_ns > g->last_ns ? t->switch_ns : g->last_ns;
+		gs__pt_run(w, g, tid, t->switch_p);
+		w->now_ns = now;
+	} else {
+		gs__pt_run(w, g, tid, -1);
+	}
+	return g;
+}
+
 static struct gs__pt_goroutine *runs(struct gs_timeline_writer *w, const struct gs_event *e)
 {
-	struct gs__pt_goroutine *g = gs__pt_goroutine(w, e->goid);
-
-	if (g && (!g->open || g->state != w->running || (e->tid > 0 && g->tid != e->tid)))
-		gs__pt_run(w, g, e->tid, -1);
-	return g;
+	return runs_on(w, e->goid, e->tid);
 }
 
 /* --- Events ------------------------------------------------------------------------------------------ */
@@ -67,6 +82,8 @@ static void arrow(struct gs_timeline_writer *w, const struct gs_event *e, uint64
 	struct gs__pt_thread *t = NULL;
 	uint64_t track;
 
+	if (g)
+		g = runs_on(w, from, e->tid); // whoever does that is running
 	if (g) {
 		gs__pt_tell(w, g);
 		g->last_ns = w->now_ns;
@@ -150,6 +167,7 @@ static void on_park(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__pt_goroutine *g = runs(w, e);
 	struct gs__pf_what what = { 0 };
+	struct gs__pt_thread *t;
 	const char *reason = e->park.reason ? e->park.reason : "waiting", *name;
 	char peer[INET6_ADDRSTRLEN + 10];
 
@@ -167,6 +185,11 @@ static void on_park(struct gs_timeline_writer *w, const struct gs_event *e)
 		gs__pf_arg(&what, GS__PF_OBJECT, e->park.object);
 	if (e->park.wait == GS_WAIT_IO)
 		file_args(&what, &e->park.file, peer, sizeof(peer));
+	t = e->park.wait == GS_WAIT_COROUTINE ? gs__pt_thread(w, g->tid) : NULL;
+	if (t) {
+		t->switch_ns = w->now_ns;
+		t->switch_p = g->p;
+	}
 	gs__pt_leave(w, g);
 	gs__pt_state(w, g, &what);
 }
@@ -204,6 +227,8 @@ static void on_goexit(struct gs_timeline_writer *w, const struct gs_event *e)
 {
 	struct gs__pt_goroutine *g = gs__pt_find(w, e->goid);
 
+	if (g && e->tid > 0)
+		g = runs(w, e);
 	if (g)
 		end_goroutine(w, g);
 }
@@ -257,6 +282,8 @@ static void on_call(struct gs_timeline_writer *w, const struct gs_event *e)
 	char name[GS__PT_NAME_MAX];
 	int n;
 
+	if (g && e->tid > 0)
+		g = runs(w, e);
 	if (!g)
 		return;
 	if (e->kind == GS_EV_CALL_END) {
@@ -404,6 +431,9 @@ static void on_off_cpu(struct gs_timeline_writer *w, const struct gs_event *e)
 
 	if (!t)
 		return;
+	if (t->switch_ns && !t->goid && e->goid) // what it was given to
+		g = runs(w, e);
+	t = gs__pt_thread(w, e->tid);
 	what.name = off_name(w, e);
 	what.stack = gs__pf_stack(&w->pf, e->kernel_stack ? e->kernel_stack : e->stack);
 	if (e->off_cpu.wake_ns > 0 && e->off_cpu.wake_ns <= e->t_ns)

@@ -301,6 +301,7 @@ void gs__pt_p_leave(struct gs_timeline_writer *w, int32_t p, uint64_t goid)
 		return;
 	gs__pf_slice_end(&w->pf, gs__pt_uuid(GS__PT_P, (uint64_t)p), w->now_ns, NULL);
 	w->p[p].goid = 0;
+	w->p[p].last_ns = w->now_ns;
 }
 
 void gs__pt_leave(struct gs_timeline_writer *w, struct gs__pt_goroutine *g)
@@ -323,6 +324,7 @@ static void thread_enter(struct gs_timeline_writer *w, struct gs__pt_goroutine *
 	gs__pf_slice_begin(&w->pf, gs__pt_uuid(GS__PT_THREAD, (uint64_t)tid), w->now_ns, &what);
 	t->goid = g->goid;
 	t->last_ns = w->now_ns;
+	t->switch_ns = 0;
 	g->tid = tid;
 }
 
@@ -331,7 +333,8 @@ static void p_enter(struct gs_timeline_writer *w, struct gs__pt_goroutine *g, in
 	struct gs__pf_what what = { .category = GS__PF_CAT_P };
 	char name[16];
 
-	if (p < 0 || p >= GS__PT_P_MAX)
+	/* In the past it may have been another's. */
+	if (p < 0 || p >= GS__PT_P_MAX || w->now_ns < w->p[p].last_ns)
 		return;
 	if (!w->p[p].told) {
 		snprintf(name, sizeof(name), "P %d", p);
@@ -347,6 +350,7 @@ static void p_enter(struct gs_timeline_writer *w, struct gs__pt_goroutine *g, in
 	what.name = slice_name(w, g);
 	gs__pf_slice_begin(&w->pf, gs__pt_uuid(GS__PT_P, (uint64_t)p), w->now_ns, &what);
 	w->p[p].goid = g->goid;
+	w->p[p].last_ns = w->now_ns;
 	g->p = p;
 }
 

@@ -59,11 +59,15 @@ struct gs__pt_thread {
 	int32_t tid;
 	int64_t last_ns;
 	uint64_t goid; /* the slice that is open; 0: none */
+	/* A coroutine gave it, and the P, to another one then, which one was not told; 0: not. */
+	int64_t switch_ns;
+	int32_t switch_p;
 };
 
 struct gs__pt_p {
 	bool told;
 	uint64_t goid; /* the slice that is open; 0: none */
+	int64_t last_ns;
 };
 
 /* A hash table from numbers to places in an array: open addressing, at most half full. */

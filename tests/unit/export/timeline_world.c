@@ -18,7 +18,8 @@ struct g {
 	int64_t since, off_ns;
 	int m; /* running or in a system call on */
 	uint32_t calls;
-	bool assist, back_without_p;
+	bool assist, coroutine; /* waits for being switched to */
+	bool fresh;             /* was, and has not been heard of since */
 	size_t truth;
 };
 
@@ -26,6 +27,8 @@ struct m {
 	int32_t tid;
 	int g, p; /* -1: none */
 };
+
+#define COROUTINES 3 /* that wait for being switched to */
 
 struct sim {
 	struct world_options o;
@@ -44,6 +47,7 @@ struct sim {
 	int stw; /* goroutine that stopped the world, -1 */
 	bool gc;
 	uint64_t calls, gcs;
+	size_t coroutine[COROUTINES];
 	uint32_t thin_mask;
 };
 
@@ -75,6 +79,10 @@ static struct gs_event *event(struct sim *s, enum gs_event_kind kind, uint64_t g
 
 	*e = (struct gs_event){ .t_ns = s->now, .goid = goid, .kind = (uint16_t)kind };
 	e->tid = m >= 0 ? s->m[m].tid : 0;
+	if (m >= 0 && s->m[m].g >= 0 &&
+	    (kind == GS_EV_GO_CREATE || kind == GS_EV_CALL_BEGIN || kind == GS_EV_CALL_END ||
+	     kind == GS_EV_RUNTIME))
+		s->g[s->m[m].g].fresh = false;
 	return e;
 }
 
@@ -131,9 +139,12 @@ static int find_g(struct sim *s, int state)
 {
 	size_t from = (size_t)dice(s, s->n_g);
 
-	for (size_t i = 0; i < 64 && i < s->n_g; i++)
-		if (s->g[(from + i) % s->n_g].state == state)
+	for (size_t i = 0; i < 64 && i < s->n_g; i++) {
+		const struct g *g = &s->g[(from + i) % s->n_g];
+
+		if (g->state == state && !g->coroutine)
 			return (int)((from + i) % s->n_g);
+	}
 	return -1;
 }
 
@@ -189,6 +200,7 @@ static void do_run(struct sim *s)
 	take_p(s, m, p);
 	s->m[m].g = g;
 	s->g[g].m = m;
+	s->g[g].fresh = false;
 	enter(s, &s->g[g], WORLD_RUNNING, s->now);
 	event(s, GS_EV_GO_RUN, (uint64_t)g + 1, m)->run.p = s->o.no_ps ? -1 : p;
 }
@@ -266,6 +278,35 @@ static void do_exit(struct sim *s, int m)
 	leave(s, g, WORLD_STATES);
 }
 
+/* A coroutine gives its thread to another one: nothing tells to which. */
+static void do_switch(struct sim *s, int m)
+{
+	int g = s->m[m].g, other = -1;
+	struct gs_event *e;
+
+	for (int i = 0; i < COROUTINES && i < (int)s->n_g; i++)
+		if (s->g[s->coroutine[i]].coroutine)
+			other = (int)s->coroutine[i];
+	/* With thinned goroutines a switch may be seen by halves. */
+	if (other < 0 || s->stw == g || s->o.thin)
+		return;
+	e = event(s, GS_EV_GO_PARK, (uint64_t)g + 1, m);
+	e->park.reason = "coroutine";
+	e->park.wait = GS_WAIT_COROUTINE;
+	e->stack = any_stack(s);
+	leave(s, g, WORLD_WAITING);
+	s->g[g].coroutine = true;
+	for (int i = 0; i < COROUTINES; i++)
+		if (s->coroutine[i] == (size_t)other)
+			s->coroutine[i] = (size_t)g;
+	s->g[other].coroutine = false;
+	s->g[other].fresh = true;
+	s->g[other].m = m;
+	s->m[m].g = other;
+	enter(s, &s->g[other], WORLD_RUNNABLE, s->now);
+	enter(s, &s->g[other], WORLD_RUNNING, s->now);
+}
+
 static void do_yield(struct sim *s, int m)
 {
 	struct gs_event *e = event(s, GS_EV_GO_YIELD, (uint64_t)s->m[m].g + 1, m);
@@ -324,6 +365,9 @@ static void do_syscall(struct sim *s, int m)
 {
 	struct g *g = &s->g[s->m[m].g];
 
+	/* Not right after a switch: that it lost its P there could not be told from the thread being idle. */
+	if (g->fresh)
+		return;
 	enter(s, g, WORLD_SYSCALL, s->now);
 	g->off_ns = s->now;
 }
@@ -433,6 +477,8 @@ static void step(struct sim *s)
 		do_ready(s, -1);
 	else if (d < 76)
 		do_syscall(s, m);
+	else if (d < 78)
+		do_switch(s, m);
 	else if (d < 84)
 		do_call(s, m);
 	else if (d < 90)
@@ -474,9 +520,14 @@ static void begin(struct sim *s)
 	if (s->o.goroutines)
 		begin_on_threads(s);
 	for (uint32_t i = 0; i < s->o.goroutines; i++) {
-		size_t g = new_g(s, dice(s, 4) ? WORLD_WAITING : WORLD_RUNNABLE);
+		bool coroutine = i < COROUTINES && s->o.goroutines > 10;
+		size_t g = new_g(s, coroutine || dice(s, 4) ? WORLD_WAITING : WORLD_RUNNABLE);
 		struct gs_event *e;
 
+		if (coroutine) {
+			s->coroutine[i] = g;
+			s->g[g].coroutine = true;
+		}
 		if (s->o.no_state)
 			continue;
 		e = event(s, GS_EV_GO_STATE, g + 1, -1);
