@@ -9,10 +9,11 @@ import (
 
 func init() { workers["pull"] = pull }
 
-// pull: a coroutine.
+// pull: a coroutine that does some work each time.
 func pull() {
 	next, _ := iter.Pull(func(yield func(int) bool) {
 		for i := 0; yield(i); i++ {
+			work(300 * time.Microsecond)
 		}
 	})
 	for {
