@@ -66,7 +66,7 @@ class File:
         for i, c in enumerate(changes):
             state = STATES.get(c['to'], '-')
             back = state == 'R' and c['from'] == 'Syscall' and i + 1 < len(changes) and changes[i + 1]['to'] == 'Running' \
-                and changes[i + 1]['t'] - c['t'] < 1000
+                and changes[i + 1]['thread'] == c['thread'] and changes[i + 1]['t'] - c['t'] < 20_000
             if back or (out and out[-1][1] == state):
                 continue
             out.append((c['t'], state, c))
