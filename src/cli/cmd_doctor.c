@@ -50,6 +50,9 @@ static void snapshot_state(struct gs_features *fs, struct command_state *c, cons
 	else if (!gs_feature_has(fs, GS_FEATURE_CAP_SYS_PTRACE))
 		say(c, name, WORKS_PARTLY,
 		    "processes of your own user only, without CAP_SYS_PTRACE");
+	else if (geteuid() != 0 && !gs_feature_has(fs, GS_FEATURE_CAP_DAC_READ_SEARCH))
+		say(c, name, WORKS_PARTLY,
+		    "processes of your own user only, without CAP_DAC_READ_SEARCH");
 	else if (!gs_feature_has(fs, GS_FEATURE_USER_NAMESPACE))
 		say(c, name, WORKS_PARTLY, "processes of this user namespace only");
 	else
