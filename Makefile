@@ -60,6 +60,7 @@ test: $(BUILD)/.test-ready
 	@$(with_go) $(PYTHON) tools/run_tests -C $(BUILD) --no-suite all
 
 test-all: $(BUILD)/.test-ready
+	@tools/install_deps all
 	@ninja -C $(BUILD) --quiet
 	@$(with_go) $(PYTHON) tools/run_tests -C $(BUILD)
 
