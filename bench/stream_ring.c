@@ -26,37 +26,12 @@
 
 #include <bpf/bpf.h>
 
+#include "count_allocations.h"
 #include "base/clock.h"
 #include "probe/session_private.h"
 #include "stream_ring.skel.h"
 
 #define BUCKETS 4096
-
-/* --- allocations, counted ------------------------------------------------------------------------- */
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-
-static uint64_t n_allocations;
-
-void *malloc(size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_realloc(p, size);
-}
 
 /* --- the callback --------------------------------------------------------------------------------- */
 

@@ -17,37 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "count_allocations.h"
 #include "base/clock.h"
 #include "export/timeline.h"
 #include "timeline_world.h"
 
 #define BATCH 256u
-
-/* --- allocations, counted ---------------------------------------------------------------------------- */
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-
-static uint64_t n_allocations;
-
-void *malloc(size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-	__atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
-	return __libc_realloc(p, size);
-}
 
 /* --- writing ----------------------------------------------------------------------------------------- */
 

@@ -264,7 +264,9 @@ def two_troubles(a, b):
         tap.ok(stands and (names_trouble(stands[0], a) or names_trouble(stands[0], b)), f'{name}: one of them is the first cause',
                *map(json.dumps, result['causes'][:3]))
         for t in (a, b):
-            tap.ok(any(names_trouble(c, t) for c in result['causes'][:6]), f'{name}: {t} is named', *map(json.dumps, result['causes'][:6]))
+            # A trouble that takes a twentieth of the other's time does not stand out, but comes right after it.
+            named = result['causes'][:2] + stands[:6]
+            tap.ok(any(names_trouble(c, t) for c in named), f'{name}: {t} is named', *map(json.dumps, result['causes'][:6]))
             check_planted(name, result, t, planted[t])
     pair.__name__ = f'{a} and {b}'
     return pair
