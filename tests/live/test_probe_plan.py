@@ -503,7 +503,7 @@ def phases(release):
         count = lambda: open(trace.name).read().count('\ngc ')
         wait_for(lambda: count() > 3, 30, 'collections')
         at_start = count()
-        dump = start([SESSION_DUMP, '--want', 17, '--seconds', 60, '--print', p.pid], stdout=subprocess.PIPE,
+        dump = start([SESSION_DUMP, '--want', 16, '--seconds', 60, '--print', p.pid], stdout=subprocess.PIPE,
                      stderr=subprocess.PIPE, text=True)
         ready = dump.stdout.readline()
         if 'ready' not in ready:
@@ -517,8 +517,12 @@ def phases(release):
         most = count() - at_start
         p.kill()
         p.wait()
-        kinds = [int(m.group(1)) for m in re.finditer(r' runtime .* what (\d+) ', out)]
-        text = ''.join(LETTERS[k] for k in kinds if k in LETTERS)
+        lost = json.loads(out.splitlines()[-1])['ring_full']
+        tap.ok(sum(lost) == 0, f'{release}: nothing of it was lost', str(lost))
+        # The dump prints in the order of arrival.
+        seen = sorted((int(m.group(1)), int(m.group(2)), int(m.group(3)))
+                      for m in re.finditer(r'^(\d+)\.(\d+) runtime .* what (\d+) ', out, re.M))
+        text = ''.join(LETTERS[kind] for _, _, kind in seen if kind in LETTERS)
         # Other stops of the world (s, r) may stand anywhere outside of the two of the collection.
         cycles = re.sub(r'BsMr(sr)*sDWrE', 'C', text)
         inner = cycles[cycles.find('C'):cycles.rfind('C') + 1]
