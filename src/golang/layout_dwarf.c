@@ -37,7 +37,7 @@ enum {
 	MAX_UNITS = 200000,      /* a unit per package and per assembly file */
 	MAX_CHILDREN = 20000000, /* of all units together */
 	MAX_MEMBERS = 4096,      /* of one structure */
-	MAX_OFFSET = 1 << 20,    /* runtime.mheap, the largest, has 100 KB */
+	MAX_OFFSET = 4 << 20,    /* runtime.heapArena, the largest, has 2 MB in Go 1.19 */
 };
 
 const struct gs__sandbox_limits gs__go_dwarf_limits = {

@@ -44,8 +44,11 @@ func main() {
 	_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
 	_ = pprof.Lookup("heap").WriteTo(os.Stdout, 1)
 
-	// The HTTP server with both protocols; pollDesc.
+	// The HTTP server and client with both protocols; pollDesc.
 	if len(os.Args) > 2 {
+		if answer, err := http.Get(os.Args[2]); err == nil {
+			_ = answer.Body.Close()
+		}
 		_ = http.ListenAndServeTLS(os.Args[1], "cert.pem", "key.pem", nil)
 	}
 }
