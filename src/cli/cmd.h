@@ -21,6 +21,7 @@ enum {
 	GS_EXIT_USAGE = 2,
 	GS_EXIT_TARGET = 3,     /* unsupported, gone or not permitted */
 	GS_EXIT_INCOMPLETE = 4, /* done, but the result says that something is missing */
+	GS_EXIT_LEAKS = 10,     /* leaks: found some */
 };
 
 enum gs_opt_type {

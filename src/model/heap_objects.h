@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef GS_MODEL_HEAP_OBJECTS_H
+#define GS_MODEL_HEAP_OBJECTS_H
+
+/* The objects of a Go heap by type and by who keeps them alive: what analysis/heap_objects.c finds. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/result.h"
+#include "model/stack.h"
+
+/* How the type of an object is known. */
+enum gs_type_how {
+	GS_TYPE_NONE = 0,  /* not known: counted by size class */
+	GS_TYPE_HEADER,    /* the allocator's own type header (1.22 and later) */
+	GS_TYPE_INTERFACE, /* an interface value points to it */
+	GS_TYPE_POINTER,   /* a field, element or variable of known type points to it */
+	GS_TYPE_RUNTIME,   /* a structure of the runtime: goroutine, sudog, timer … */
+};
+
+struct gs_heap_type {
+	const char *name; /* "main.Order", "[]uint8 (backing array)", "? 96 bytes, pointers" */
+	enum gs_type_how how;
+	uint64_t objects, bytes; /* live; bytes of their slots */
+	uint64_t retained_bytes; /* of roots that are dominated … see gs_heap_root */
+};
+
+/* A root: a global variable, or a goroutine's stack. */
+struct gs_heap_root {
+	const char *name;             /* "main.cache", "goroutine 42", "finalizers" */
+	const char *type;             /* of a variable, NULL if not known */
+	const struct gs_frame *frame; /* goroutines: the function whose frame it is; NULL */
+	uint64_t goid;
+	uint64_t objects, bytes; /* that only this root reaches: they would go with it */
+	uint64_t reached_bytes;  /* that it reaches at all */
+};
+
+struct gs_heap_path_step {
+	const char *what; /* "main.cache", ".entries", "[3]", "*main.Order" */
+	gs_addr addr;
+	const char *type; /* NULL: not known */
+};
+
+struct gs_heap_objects_result {
+	const struct gs_process *process;
+	uint64_t objects, bytes;               /* live */
+	uint64_t shared_objects, shared_bytes; /* reached by more than one root */
+	uint64_t typed_bytes;
+	uint64_t unreached_objects,
+		unreached_bytes;          /* allocated, not reached: garbage not collected yet */
+	const struct gs_heap_type *types; /* largest first */
+	uint32_t n_types;
+	const struct gs_heap_root *roots; /* largest first */
+	uint32_t n_roots;
+	const struct gs_heap_path_step *path; /* with --path: from a root to an object */
+	uint32_t n_path;
+	int64_t seconds_ns; /* what the walk took */
+	const struct gs_incomplete_list *incomplete;
+};
+
+#endif
