@@ -7,7 +7,7 @@
  * values, from DWARF types of global variables and stack slots, and go along pointers by the runtime's own type
  * descriptors. An object belongs to a root if no other root reaches it; what several reach is shared.
  */
-#include "model/heap_objects.h"
+#include "model/heap_census.h"
 #include "runtime/rt_heap.h"
 #include "runtime/rt_roots.h"
 

@@ -7,7 +7,7 @@
  * profile of Go 1.26 does inside the process (runtime/mgc.go findGoroutineLeaks); leaks_connections.c joins
  * goroutines with sockets; leaks_growth.c counts creation sites over time.
  */
-#include "model/leaks.h"
+#include "model/leak.h"
 #include "runtime/rt.h"
 #include "runtime/rt_heap.h"
 #include "runtime/rt_roots.h"

@@ -2,13 +2,13 @@
 #ifndef GS_EXPORT_LEAKS_EXPORT_H
 #define GS_EXPORT_LEAKS_EXPORT_H
 
-/* The result of leaks (model/leaks.h) as text, JSON (schema "gosonde.leaks/1") and pprof (type goroutineleak/count). */
+/* The result of leaks (model/leak.h) as text, JSON (schema "gosonde.leaks/1") and pprof (type goroutineleak/count). */
 #include <stdbool.h>
 
 #include <gosonde/err.h>
 
 #include "base/out.h"
-#include "model/leaks.h"
+#include "model/leak.h"
 
 struct gs_leaks_print {
 	bool colour, pretty;

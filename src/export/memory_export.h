@@ -2,14 +2,14 @@
 #ifndef GS_EXPORT_MEMORY_EXPORT_H
 #define GS_EXPORT_MEMORY_EXPORT_H
 
-/* The result of mem (model/memory.h, model/heap_objects.h): one file per format. */
+/* The result of mem (model/mem.h, model/heap_census.h): one file per format. */
 #include <stdbool.h>
 
 #include <gosonde/err.h>
 
 #include "base/out.h"
-#include "model/heap_objects.h"
-#include "model/memory.h"
+#include "model/heap_census.h"
+#include "model/mem.h"
 
 struct gs_memory_print {
 	bool colour, pretty;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_MODEL_LEAKS_H
-#define GS_MODEL_LEAKS_H
+#ifndef GS_MODEL_LEAK_H
+#define GS_MODEL_LEAK_H
 
 /* Goroutines that will never run again, or should have ended: what analysis/leaks_*.c find. */
 #include <stdbool.h>

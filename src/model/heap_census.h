@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_MODEL_HEAP_OBJECTS_H
-#define GS_MODEL_HEAP_OBJECTS_H
+#ifndef GS_MODEL_HEAP_CENSUS_H
+#define GS_MODEL_HEAP_CENSUS_H
 
 /* The objects of a Go heap by type and by who keeps them alive: what analysis/heap_objects.c finds. */
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_MODEL_MEMORY_H
-#define GS_MODEL_MEMORY_H
+#ifndef GS_MODEL_MEM_H
+#define GS_MODEL_MEM_H
 
 /*
- * Where a process' resident memory goes: what analysis/memory_*.c find and export/memory_*.c print. Classes do not
+ * Where a process' resident memory goes: what analysis/mem_*.c find and export/memory_*.c print. Classes do not
  * overlap and their resident bytes add up to the RSS that the kernel's page walk gives (rss_bytes); what does not fit, for
  * the target ran on meanwhile, is the class "unexplained", not hidden.
  */

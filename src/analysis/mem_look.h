@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-#ifndef GS_ANALYSIS_MEMORY_H
-#define GS_ANALYSIS_MEMORY_H
+#ifndef GS_ANALYSIS_MEM_LOOK_H
+#define GS_ANALYSIS_MEM_LOOK_H
 
 /*
- * Where resident memory goes (memory.c: one look; memory_classes.c: who owns which pages; memory_growth.c: between two
- * looks; memory_verdict.c: in plain words).
+ * Where resident memory goes (mem_look.c: one look; mem_classes.c: who owns which pages; mem_growth.c: between two
+ * looks; mem_verdict.c: in plain words).
  */
 #include "model/event.h"
-#include "model/memory.h"
+#include "model/mem.h"
 #include "runtime/rt_heap.h"
 #include "target/residency.h"
 
