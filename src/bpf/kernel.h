@@ -44,7 +44,7 @@ struct gs_perf_data {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, r10, r8, r9, ax, bp, sp, ip, orig_ax;
+	unsigned long r14, di, si, dx, r10, r8, r9, ax, bp, sp, ip, orig_ax;
 };
 #else
 struct pt_regs {

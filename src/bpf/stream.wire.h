@@ -39,6 +39,7 @@ enum gs_wire_kind {
 	GS_WIRE_SAMPLE,       /* gs_wire_sample */
 	GS_WIRE_MAP,          /* gs_wire_map: mmap, munmap, mremap, madvise, brk */
 	GS_WIRE_PROCESS,      /* gs_wire_process: thread or process born, exec, exit */
+	GS_WIRE_FAULT,        /* gs_wire_fault: one of many page faults */
 	/* Ring STACK. */
 	GS_WIRE_STACK = 64, /* gs_wire_stack */
 };
@@ -206,6 +207,13 @@ struct gs_wire_map {
 	int64_t result;
 };
 
+/* One of @period page faults of a thread's CPU. The stack is that of the target's code, system calls included. */
+struct gs_wire_fault {
+	struct gs_wire_head h;
+	uint64_t addr;
+	uint64_t period;
+};
+
 enum gs_wire_process_kind {
 	GS_WIRE_THREAD_NEW = 1,
 	GS_WIRE_THREAD_EXIT,
@@ -282,7 +290,8 @@ struct gs_wire_config {
 	uint64_t newproc_lo, newproc_hi, goyield_lo, goyield_hi, ready_lo, ready_hi;
 	uint64_t text_lo, text_hi; /* Go code: a pc outside of it is C */
 	uint64_t sample_period_ns;
-	uint8_t reason[64]; /* enum gs_wire_reason by the release's number */
+	uint64_t fault_period; /* one page fault of so many is recorded */
+	uint8_t reason[64];    /* enum gs_wire_reason by the release's number */
 };
 
 /*
@@ -294,6 +303,7 @@ struct gs_wire_config {
  * be, when the kernel's BTF has no btf_trace_<event>, because one that cannot be loaded fails the object.
  *   uprobes        SEC("kprobe"); attach cookie: index of the site in bits 0..15, its arg in 16..47
  *   gs_sample      perf CPU clock; its period in nanoseconds is gs_config.sample_period_ns
+ *   gs_fault_sample  software perf event PAGE_FAULTS; its period is gs_config.fault_period
  *   others         SEC("tp_btf/…"): sched_switch, sched_waking, sys_enter, sys_exit, page_fault_user,
  *                  mm_vmscan_direct_reclaim_begin and _end, sched_process_fork, _exec, _exit
  * The arg of GS_PROG_PREEMPTPARK and GS_PROG_COROSWITCH is the release's number of their wait reason; that
@@ -378,11 +388,12 @@ GS_WIRE_SIZE(gs_wire_runtime, 80);
 GS_WIRE_SIZE(gs_wire_off_cpu, 224);
 GS_WIRE_SIZE(gs_wire_sample, 56);
 GS_WIRE_SIZE(gs_wire_map, 104);
+GS_WIRE_SIZE(gs_wire_fault, 56);
 GS_WIRE_SIZE(gs_wire_process, 64);
 GS_WIRE_SIZE(gs_wire_stack, 568);
 GS_WIRE_SIZE(gs_wire_counters, 80);
 GS_WIRE_SIZE(gs_wire_control, 40);
 GS_WIRE_SIZE(gs_wire_thread, 312);
-GS_WIRE_SIZE(gs_wire_config, 320);
+GS_WIRE_SIZE(gs_wire_config, 328);
 
 #endif

@@ -39,6 +39,7 @@ enum {
 	GS_HIT_PROCESS_FORK,
 	GS_HIT_PROCESS_EXEC,
 	GS_HIT_PROCESS_EXIT,
+	GS_HIT_FAULT_SAMPLE,
 };
 
 const volatile struct gs_wire_config gs_config;

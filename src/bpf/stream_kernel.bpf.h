@@ -298,9 +298,33 @@ GS_INLINE bool gs_call_maps(int32_t nr)
 #endif
 }
 
+/*
+ * The goroutine of a thread by its registers: Go code keeps the g in one (R14, R28), also on the system stack, where it is
+ * the g0 of an M that runs the goroutine. C code uses the register for other things, so the M has to point back.
+ */
+GS_INLINE uint64_t gs_goid_by_register(struct pt_regs *regs)
+{
+	uint64_t g = GS_G(regs), m = 0, curg = 0, back = 0, goid = 0;
+
+	if (!g || g & 7 || gs_config.g_m < 0 || gs_config.m_curg < 0 || gs_config.g_goid < 0)
+		return 0;
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)(g + (uint32_t)gs_config.g_m)) < 0 || !m)
+		return 0;
+	if (bpf_probe_read_user(&curg, sizeof(curg), (void *)(m + (uint32_t)gs_config.m_curg)) <
+		    0 ||
+	    !curg)
+		return 0;
+	if (bpf_probe_read_user(&back, sizeof(back), (void *)(curg + (uint32_t)gs_config.g_m)) <
+		    0 ||
+	    back != m)
+		return 0;
+	bpf_probe_read_user(&goid, sizeof(goid), (void *)(curg + (uint32_t)gs_config.g_goid));
+	return goid;
+}
+
 GS_INLINE void gs_map(struct pt_regs *regs, int64_t result)
 {
-	uint64_t id = bpf_get_current_pid_tgid(), stack = 0;
+	uint64_t id = bpf_get_current_pid_tgid(), stack = 0, goid;
 	int32_t nr = gs_call_number(regs);
 	struct gs_wire_map rec = {};
 	struct gs_hit h;
@@ -317,7 +341,10 @@ GS_INLINE void gs_map(struct pt_regs *regs, int64_t result)
 	rec.arg[3] = gs_call_arg(regs, 3);
 	rec.arg[4] = gs_call_arg(regs, 4);
 	rec.arg[5] = gs_call_arg(regs, 5);
-	gs_head_fill(&h, &rec.h, GS_WIRE_MAP, sizeof(rec), 0, h.t ? h.t->goid : 0, stack);
+	goid = h.t && h.t->goid ? h.t->goid : gs_goid_by_register(regs);
+	if (gs_config.want & GS_WANT_STACKS)
+		stack = gs_stack_of_thread(regs, GS_SLOT_MAP);
+	gs_head_fill(&h, &rec.h, GS_WIRE_MAP, sizeof(rec), 0, goid, stack);
 	gs_output(&h, &ring_kernel, GS_WIRE_RING_KERNEL, &rec.h, sizeof(rec));
 }
 
@@ -421,6 +448,30 @@ int gs_sample(struct gs_perf_data *ctx)
 	seq = gs_sequence(&h, GS_WIRE_RING_KERNEL);
 	gs_head_fill(&h, &rec->h, GS_WIRE_SAMPLE, sizeof(*rec), seq, goid, stack);
 	bpf_ringbuf_submit(rec, gs_wake(&ring_kernel, GS_WIRE_RING_KERNEL, seq));
+	return 0;
+}
+
+/* One page fault of many: who touches new memory, and where. */
+SEC("perf_event")
+int gs_fault_sample(struct gs_perf_data *ctx)
+{
+	uint64_t id = bpf_get_current_pid_tgid();
+	struct gs_wire_fault rec = {};
+	struct pt_regs *regs;
+	uint64_t stack = 0, goid;
+	struct gs_hit h;
+
+	if ((uint32_t)(id >> 32) != gs_config.tgid ||
+	    gs_begin(&h, (uint32_t)id, GS_HIT_FAULT_SAMPLE) < 0)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	goid = h.t && h.t->goid ? h.t->goid : gs_goid_by_register(regs);
+	if (gs_config.want & GS_WANT_STACKS)
+		stack = gs_stack_of_thread(regs, GS_SLOT_FAULT);
+	rec.addr = ctx->addr;
+	rec.period = gs_config.fault_period;
+	gs_head_fill(&h, &rec.h, GS_WIRE_FAULT, sizeof(rec), 0, goid, stack);
+	gs_output(&h, &ring_kernel, GS_WIRE_RING_KERNEL, &rec.h, sizeof(rec));
 	return 0;
 }
 

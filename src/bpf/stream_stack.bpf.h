@@ -47,7 +47,14 @@ struct gs_stack_slot {
 
 /* Uprobe programs of different threads can preempt each other on one CPU: each takes a slot of its own. The
  * others have a slot per kind, because they do not. */
-enum { GS_SLOT_USER_LEVELS = 4, GS_SLOT_SWITCH = 4, GS_SLOT_SAMPLE, GS_SLOTS = 8 };
+enum {
+	GS_SLOT_USER_LEVELS = 4,
+	GS_SLOT_SWITCH = 4,
+	GS_SLOT_SAMPLE,
+	GS_SLOT_MAP,
+	GS_SLOT_FAULT,
+	GS_SLOTS = 8
+};
 
 struct gs_stack_slots {
 	uint32_t busy, pad;

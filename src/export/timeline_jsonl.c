@@ -384,6 +384,10 @@ static void details(struct gs_timeline_writer *w, const struct gs_event *e)
 	case GS_EV_PROCESS:
 		process(j, e);
 		break;
+	case GS_EV_PAGE_FAULT:
+		gs_json_kv_u64(j, "address", e->fault.addr);
+		gs_json_kv_u64(j, "faults", e->fault.period);
+		break;
 	case GS_EV_GAUGE:
 		gauge(j, e);
 		break;

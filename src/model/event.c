@@ -81,15 +81,25 @@ bool gs_thinned_out(uint64_t goid, uint32_t mask)
 const char *gs_event_kind_name(enum gs_event_kind k)
 {
 	static const char *const names[] = {
-		[GS_EV_GO_STATE] = "go_state", [GS_EV_GO_CREATE] = "go_create",
-		[GS_EV_GO_READY] = "go_ready", [GS_EV_GO_RUN] = "go_run",
-		[GS_EV_GO_PARK] = "go_park",   [GS_EV_GO_YIELD] = "go_yield",
-		[GS_EV_GO_EXIT] = "go_exit",   [GS_EV_CALL_BEGIN] = "call_begin",
-		[GS_EV_CALL_END] = "call_end", [GS_EV_RUNTIME] = "runtime",
-		[GS_EV_OFF_CPU] = "off_cpu",   [GS_EV_SAMPLE] = "sample",
-		[GS_EV_MAP] = "map",           [GS_EV_PROCESS] = "process",
-		[GS_EV_GAUGE] = "gauge",       [GS_EV_LOST] = "lost",
-		[GS_EV_THINNED] = "thinned",   [GS_EV_DETACHED] = "detached",
+		[GS_EV_GO_STATE] = "go_state",
+		[GS_EV_GO_CREATE] = "go_create",
+		[GS_EV_GO_READY] = "go_ready",
+		[GS_EV_GO_RUN] = "go_run",
+		[GS_EV_GO_PARK] = "go_park",
+		[GS_EV_GO_YIELD] = "go_yield",
+		[GS_EV_GO_EXIT] = "go_exit",
+		[GS_EV_CALL_BEGIN] = "call_begin",
+		[GS_EV_CALL_END] = "call_end",
+		[GS_EV_RUNTIME] = "runtime",
+		[GS_EV_OFF_CPU] = "off_cpu",
+		[GS_EV_SAMPLE] = "sample",
+		[GS_EV_MAP] = "map",
+		[GS_EV_PROCESS] = "process",
+		[GS_EV_GAUGE] = "gauge",
+		[GS_EV_LOST] = "lost",
+		[GS_EV_THINNED] = "thinned",
+		[GS_EV_DETACHED] = "detached",
+		[GS_EV_PAGE_FAULT] = "page_fault",
 	};
 
 	return k > 0 && k < GS_EV_KIND_COUNT ? names[k] : "unknown";

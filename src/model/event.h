@@ -110,6 +110,7 @@ enum gs_event_kind {
 	GS_EV_LOST,       /* lost: events are missing before this one */
 	GS_EV_THINNED,    /* thinned: of most goroutines nothing comes from here on */
 	GS_EV_DETACHED,   /* detached: of a kind of facts nothing comes from here on */
+	GS_EV_PAGE_FAULT, /* fault: one page fault of many */
 	GS_EV_KIND_COUNT
 };
 
@@ -219,6 +220,10 @@ struct gs_event {
 			uint64_t arg[6];
 			int64_t result;
 		} map;
+		struct {
+			uint64_t addr;
+			uint64_t period; /* it stands for so many */
+		} fault;
 		struct {
 			enum gs_process_event what;
 			int32_t child;

@@ -54,7 +54,7 @@ static double price(const struct gs_probe_costs *c, const struct gs_probe_site *
 	double stack = takes_stack(s, want) ? c->stack_ns : 0;
 
 	*ret_work = 0;
-	if (s->program == GS_PROG_SAMPLE)
+	if (s->program == GS_PROG_SAMPLE || s->program == GS_PROG_FAULT_SAMPLE)
 		return c->sample_ns;
 	if (s->program >= GS_PROG_UPROBES) // a thread leaves and comes back, and has one stack
 		return c->tracepoint_ns + c->record_ns + stack / 2;

@@ -37,7 +37,8 @@ enum {
 	GS_PROBE_WANT_CGO = 1024,
 	GS_PROBE_WANT_PS = 2048, /* which P a goroutine runs on */
 	GS_PROBE_WANT_SAMPLES = 4096,
-	GS_PROBE_WANT_MAPS = 8192, /* mmap and its family */
+	GS_PROBE_WANT_MAPS = 8192,           /* mmap and its family */
+	GS_PROBE_WANT_FAULT_SAMPLES = 16384, /* who touches new pages: one of many page faults */
 };
 
 /* Kernel-half programs, one per kind of site (src/bpf/stream.bpf.c). */
@@ -79,6 +80,7 @@ enum gs_probe_program {
 	GS_PROG_PROCESS_FORK,
 	GS_PROG_PROCESS_EXEC,
 	GS_PROG_PROCESS_EXIT,
+	GS_PROG_FAULT_SAMPLE, /* software perf event, per CPU */
 	GS_PROG_COUNT
 };
 
@@ -137,8 +139,9 @@ struct gs_probe_wish {
 	const char *const *
 		functions; /* --function, exact names as Go prints them, or a unique suffix after "/" or "." */
 	uint32_t n_functions;
-	uint32_t sample_hz;   /* SAMPLES; 0: 99 */
-	bool requests_if_any; /* REQUESTS: nothing is missing in a program that serves none */
+	uint32_t sample_hz;    /* SAMPLES; 0: 99 */
+	uint32_t fault_period; /* FAULT_SAMPLES: one of so many; 0: 32 */
+	bool requests_if_any;  /* REQUESTS: nothing is missing in a program that serves none */
 };
 
 struct gs_probe_plan {

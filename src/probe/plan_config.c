@@ -128,6 +128,7 @@ void gs__plan_config(struct gs__plan *pl)
 	c->xnet_state_req = c->xnet_state_bytes = GS_GO_NO_FIELD;
 	gs_go_pclntab_range(b->tab, &c->text_lo, &c->text_hi);
 	c->sample_period_ns = 1000000000ULL / pl->p->sample_hz;
+	c->fault_period = pl->w->fault_period ? pl->w->fault_period : 32;
 	for (uint32_t i = 0; i < n && i < GS_ARRAY_SIZE(c->reason); i++)
 		c->reason[i] = reason_of(text[i]);
 }

@@ -327,6 +327,8 @@ static const struct {
 	  TRACEPOINT("exceptions:page_fault_user") },
 	{ GS_PROBE_WANT_FAULTS, GS_PROG_FAULT_END, GS_GROUP_FAULTS, GS_PLACE_PERF,
 	  "software:page-faults" },
+	{ GS_PROBE_WANT_FAULT_SAMPLES, GS_PROG_FAULT_SAMPLE, GS_GROUP_FAULTS, GS_PLACE_PERF,
+	  "software:page-faults" },
 	{ GS_PROBE_WANT_RECLAIM, GS_PROG_RECLAIM_BEGIN, GS_GROUP_FAULTS,
 	  TRACEPOINT("vmscan:mm_vmscan_direct_reclaim_begin") },
 	{ GS_PROBE_WANT_RECLAIM, GS_PROG_RECLAIM_END, GS_GROUP_FAULTS,

@@ -256,6 +256,10 @@ static int attach_kernel_program(struct gs_probe_session *s, const struct gs_pro
 			return r;
 		attr.config = PERF_COUNT_SW_PAGE_FAULTS_MAJ;
 		return attach_cpus(s, GS__PROG_FAULT_MAJOR, site->group, &attr);
+	case GS_PROG_FAULT_SAMPLE:
+		attr.config = PERF_COUNT_SW_PAGE_FAULTS;
+		attr.sample_period = s->plan->config.fault_period;
+		return attach_cpus(s, GS_PROG_FAULT_SAMPLE, site->group, &attr);
 	case GS_PROG_SAMPLE:
 		attr.config = PERF_COUNT_SW_CPU_CLOCK;
 		attr.sample_period = s->plan->config.sample_period_ns;
@@ -281,7 +285,8 @@ static void detach_unit(struct gs_probe_session *s, enum gs_probe_program progra
 
 static const char *remedy_of(enum gs_probe_program program)
 {
-	return gs_feature_info(program == GS_PROG_SAMPLE || program == GS_PROG_FAULT_END
+	return gs_feature_info(program == GS_PROG_SAMPLE || program == GS_PROG_FAULT_END ||
+					       program == GS_PROG_FAULT_SAMPLE
 				       ? GS_FEATURE_PERF_CLOCK
 				       : GS_FEATURE_BPF_TRACEPOINT)
 		->remedy;

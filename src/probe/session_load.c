@@ -67,6 +67,8 @@ static const struct {
 	[GS_PROG_PROCESS_FORK] = { "gs_process_fork", GS_PROG_PROCESS_FORK },
 	[GS_PROG_PROCESS_EXEC] = { "gs_process_exec", GS_PROG_PROCESS_EXEC },
 	[GS_PROG_PROCESS_EXIT] = { "gs_process_exit", GS_PROG_PROCESS_EXIT },
+	[GS_PROG_FAULT_SAMPLE] = { "gs_fault_sample", GS_PROG_FAULT_SAMPLE,
+				   GS_PROBE_WANT_FAULT_SAMPLES },
 	[GS__PROG_FAULT_MAJOR] = { "gs_fault_end_major", GS_PROG_FAULT_BEGIN,
 				   GS_PROBE_WANT_FAULTS },
 };

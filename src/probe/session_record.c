@@ -58,6 +58,7 @@ static const struct kind {
 	[GS_WIRE_SAMPLE] = { sizeof(struct gs_wire_sample), GS_WIRE_RING_KERNEL },
 	[GS_WIRE_MAP] = { sizeof(struct gs_wire_map), GS_WIRE_RING_KERNEL },
 	[GS_WIRE_PROCESS] = { sizeof(struct gs_wire_process), GS_WIRE_RING_KERNEL },
+	[GS_WIRE_FAULT] = { sizeof(struct gs_wire_fault), GS_WIRE_RING_KERNEL },
 	[GS_WIRE_STACK] = { offsetof(struct gs_wire_stack, pc), GS_WIRE_RING_STACK, stack_ok },
 };
 

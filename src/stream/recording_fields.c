@@ -98,6 +98,7 @@ static const struct gs__rec_field map[] = {
 	INT(map.syscall), NEAR(map.arg[0]), NEAR(map.arg[1]), UINT(map.arg[2]),
 	UINT(map.arg[3]), UINT(map.arg[4]), UINT(map.arg[5]), INT(map.result),
 };
+static const struct gs__rec_field fault[] = { NEAR(fault.addr), UINT(fault.period) };
 static const struct gs__rec_field process[] = {
 	UPTO(process.what, GS_PROCESS_EXIT),
 	INT(process.child),
@@ -120,14 +121,15 @@ static const struct {
 	const struct gs__rec_field *field;
 	uint32_t n;
 } kinds[GS_EV_KIND_COUNT] = {
-	[GS_EV_GO_STATE] = TABLE(state),  [GS_EV_GO_CREATE] = TABLE(create),
-	[GS_EV_GO_READY] = TABLE(ready),  [GS_EV_GO_RUN] = TABLE(run),
-	[GS_EV_GO_PARK] = TABLE(park),    [GS_EV_CALL_BEGIN] = TABLE(call),
-	[GS_EV_CALL_END] = TABLE(call),   [GS_EV_RUNTIME] = TABLE(runtime),
-	[GS_EV_OFF_CPU] = TABLE(off_cpu), [GS_EV_SAMPLE] = TABLE(sample),
-	[GS_EV_MAP] = TABLE(map),         [GS_EV_PROCESS] = TABLE(process),
-	[GS_EV_GAUGE] = TABLE(gauge),     [GS_EV_LOST] = TABLE(lost),
-	[GS_EV_THINNED] = TABLE(thinned), [GS_EV_DETACHED] = TABLE(detached),
+	[GS_EV_GO_STATE] = TABLE(state),   [GS_EV_GO_CREATE] = TABLE(create),
+	[GS_EV_GO_READY] = TABLE(ready),   [GS_EV_GO_RUN] = TABLE(run),
+	[GS_EV_GO_PARK] = TABLE(park),     [GS_EV_CALL_BEGIN] = TABLE(call),
+	[GS_EV_CALL_END] = TABLE(call),    [GS_EV_RUNTIME] = TABLE(runtime),
+	[GS_EV_OFF_CPU] = TABLE(off_cpu),  [GS_EV_SAMPLE] = TABLE(sample),
+	[GS_EV_MAP] = TABLE(map),          [GS_EV_PROCESS] = TABLE(process),
+	[GS_EV_GAUGE] = TABLE(gauge),      [GS_EV_LOST] = TABLE(lost),
+	[GS_EV_THINNED] = TABLE(thinned),  [GS_EV_DETACHED] = TABLE(detached),
+	[GS_EV_PAGE_FAULT] = TABLE(fault),
 };
 
 const struct gs__rec_field *gs__rec_fields(enum gs_event_kind k, uint32_t *ret_n)

@@ -156,7 +156,7 @@ static const uint16_t kinds[] = {
 	[GS_WIRE_CALL_BEGIN] = GS_EV_CALL_BEGIN, [GS_WIRE_CALL_END] = GS_EV_CALL_END,
 	[GS_WIRE_RUNTIME] = GS_EV_RUNTIME,       [GS_WIRE_OFF_CPU] = GS_EV_OFF_CPU,
 	[GS_WIRE_SAMPLE] = GS_EV_SAMPLE,         [GS_WIRE_MAP] = GS_EV_MAP,
-	[GS_WIRE_PROCESS] = GS_EV_PROCESS,
+	[GS_WIRE_PROCESS] = GS_EV_PROCESS,       [GS_WIRE_FAULT] = GS_EV_PAGE_FAULT,
 };
 
 /*
@@ -197,7 +197,8 @@ static bool is_followed(uint32_t mask, struct gs_event *e)
 					 e->runtime.what == GS_RUNTIME_ASSIST_END))
 		return false;
 	e->goid = 0;
-	return e->kind == GS_EV_RUNTIME || e->kind == GS_EV_MAP || e->kind == GS_EV_PROCESS;
+	return e->kind == GS_EV_RUNTIME || e->kind == GS_EV_MAP || e->kind == GS_EV_PROCESS ||
+	       e->kind == GS_EV_PAGE_FAULT;
 }
 
 bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_event *e)
@@ -254,6 +255,10 @@ bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_e
 		break;
 	case GS_WIRE_PROCESS:
 		decode_process(w, e);
+		break;
+	case GS_WIRE_FAULT:
+		e->fault.addr = ((const struct gs_wire_fault *)w)->addr;
+		e->fault.period = ((const struct gs_wire_fault *)w)->period;
 		break;
 	default:
 		return false;

@@ -561,6 +561,12 @@ static void parse_map(struct script *s, struct words *w, struct gs_event *e)
 	e->map.result = num(s, w, "result", 0);
 }
 
+static void parse_page_fault(struct script *s, struct words *w, struct gs_event *e)
+{
+	e->fault.addr = (uint64_t)num(s, w, "addr", 0);
+	e->fault.period = (uint64_t)num(s, w, "period", 1);
+}
+
 static void parse_process(struct script *s, struct words *w, struct gs_event *e)
 {
 	static const char *const names[] = { NULL,   "thread_new", "thread_exit",
@@ -630,6 +636,7 @@ static const struct {
 	{ "off", GS_EV_OFF_CPU, parse_off },
 	{ "sample", GS_EV_SAMPLE, parse_sample },
 	{ "map", GS_EV_MAP, parse_map },
+	{ "page_fault", GS_EV_PAGE_FAULT, parse_page_fault },
 	{ "process", GS_EV_PROCESS, parse_process },
 	{ "gauge", GS_EV_GAUGE, parse_gauge },
 	{ "lost", GS_EV_LOST, parse_lost },

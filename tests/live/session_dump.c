@@ -50,6 +50,7 @@ static const char *kind_name(uint8_t kind)
 		[GS_WIRE_RUNTIME] = "runtime",  [GS_WIRE_OFF_CPU] = "off_cpu",
 		[GS_WIRE_SAMPLE] = "sample",    [GS_WIRE_MAP] = "map",
 		[GS_WIRE_PROCESS] = "process",  [GS_WIRE_STACK] = "stack",
+		[GS_WIRE_FAULT] = "fault",
 	};
 
 	return kind < 128 && names[kind] ? names[kind] : "?";
@@ -179,6 +180,12 @@ static void print_rest(struct dump *d, const struct gs_wire_head *h)
 		const struct gs_wire_process *r = p;
 
 		printf(" what %u child %u %.16s", r->what, r->child, r->comm);
+		break;
+	}
+	case GS_WIRE_FAULT: {
+		const struct gs_wire_fault *r = p;
+
+		printf(" address %#" PRIx64 " faults %" PRIu64, r->addr, r->period);
 		break;
 	}
 	case GS_WIRE_STACK:

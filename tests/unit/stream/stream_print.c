@@ -148,6 +148,9 @@ static void details(struct print *p, const struct gs_event *e)
 		for (int i = 0; i < 6; i++)
 			printf(" arg%d=%#" PRIx64, i, e->map.arg[i]);
 		break;
+	case GS_EV_PAGE_FAULT:
+		printf(" addr=%#" PRIx64 " period=%" PRIu64, e->fault.addr, e->fault.period);
+		break;
 	case GS_EV_PROCESS:
 		printf(" what=%d child=%d", e->process.what, e->process.child);
 		text("comm", e->process.comm, strlen(e->process.comm));

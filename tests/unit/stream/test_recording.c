@@ -36,6 +36,7 @@ static const char script[] =
 	"arg1=-1 task_state=2 io_wait=1 kstack=k:vfs_read<k:read flags=syscall|major name=f\n"
 	"2007ms sample 5 tid=10 period=10ms stack=c:malloc<main.f\n"
 	"2008ms map tid=10 syscall=9 arg0=1 arg1=2 arg2=3 arg3=4 arg4=5 arg5=6 result=-12\n"
+	"2008ms page_fault 5 tid=10 addr=0x7f0000001000 period=32 stack=main.touch<main.w\n"
 	"2009ms process what=exec child=4 comm=sh\n"
 	"2010ms gauge heap_live=1 heap_goal=2 runnable_global=3 runnable_local=4 goroutines=5 "
 	"gomaxprocs=6 idle_ps=7 threads=8\n"

@@ -135,6 +135,9 @@ static void others(void **state)
 	struct gs_wire_map map = { .h = head(GS_WIRE_MAP, sizeof(map)),
 				   .arg = { 1, 2, 3, 4, 5, 6 },
 				   .result = -12 };
+	struct gs_wire_fault fault = { .h = head(GS_WIRE_FAULT, sizeof(fault)),
+				       .addr = 0x7000,
+				       .period = 32 };
 	struct gs_wire_process process = { .h = head(GS_WIRE_PROCESS, sizeof(process)),
 					   .what = GS_WIRE_PROCESS_EXEC,
 					   .comm = "sixteen letters!" };
@@ -154,6 +157,10 @@ static void others(void **state)
 	assert_true(gs__decode(&decoder, &map.h, &e));
 	assert_int_equal(e.map.arg[5], 6);
 	assert_int_equal(e.map.result, -12);
+	assert_true(gs__decode(&decoder, &fault.h, &e));
+	assert_int_equal(e.kind, GS_EV_PAGE_FAULT);
+	assert_int_equal(e.fault.addr, 0x7000);
+	assert_int_equal(e.fault.period, 32);
 	assert_true(gs__decode(&decoder, &process.h, &e));
 	assert_int_equal(e.process.what, GS_PROCESS_EXEC);
 	assert_string_equal(e.process.comm, "sixteen letters");
