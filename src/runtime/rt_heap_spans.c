@@ -22,7 +22,7 @@
 enum {
 	BATCH = 32,           /* arenas looked at together: 2 GiB */
 	BLOCK_BITS = 14,      /* _FixAllocChunk */
-	BUFFER = 1 << 20,     /* of mspans read at once */
+	BUFFER = 1 << 18,     /* of mspans read at once: stays in the cache of the CPU */
 	MAX_MSPAN = 512,      /* 168 bytes at most so far */
 	READS = 256,          /* pieces of a batch */
 	SPAN_CLASSES = 136,   /* 68 size classes, with and without pointers */
@@ -37,7 +37,6 @@ struct candidate {
 	uint32_t page;  /* the first, counted from the first arena of the batch */
 	uint32_t n;     /* pages */
 	uint32_t block; /* number of its block */
-	bool found;
 };
 
 /* mspans near each other. */
@@ -57,8 +56,10 @@ struct scan {
 	uint32_t n_arenas;
 	struct candidate *cand;
 	uint32_t n_cand, cap_cand;
-	struct gs_rt_span *found; /* by candidate */
-	uint32_t *order;          /* candidates by block */
+	struct gs_rt_span
+		*found; /* by candidate: behind the spans taken; n_pages is 0 where there is none */
+	uint32_t *order; /* candidates by block */
+	uint32_t cap_order;
 	struct block *block;
 	uint32_t n_blocks, cap_blocks;
 	uint32_t *slot; /* hash of key -> block + 1 */
@@ -74,7 +75,6 @@ static void free_scan(struct scan *s)
 {
 	free(s->words);
 	free(s->cand);
-	free(s->found);
 	free(s->order);
 	free(s->block);
 	free(s->slot);
@@ -323,7 +323,6 @@ static void decode(struct scan *s, uint32_t cand, const uint8_t *m)
 		if (sp->alloc_count > sp->n_elems)
 			sp->alloc_count = sp->n_elems;
 	}
-	s->cand[cand].found = true;
 }
 
 /* Read blocks [from, to) into the buffer, which they fit into, and decode their mspans. */
@@ -405,18 +404,33 @@ static bool index_span(struct gs_rt_heap *h, const struct gs_rt_span *sp, uint32
 	return true;
 }
 
-static bool room(struct gs_rt_heap *h)
+/* Room for as many spans as there are candidates, and for their order. */
+static bool make_room(struct scan *s)
 {
-	uint32_t cap = h->cap_spans ? h->cap_spans + h->cap_spans / 2 : 1024;
-	void *grown;
+	struct gs_rt_heap *h = s->h;
+	uint64_t need = (uint64_t)h->n_spans + s->n_cand;
 
-	if (h->n_spans < h->cap_spans)
-		return true;
-	grown = gs_array_resize(h->span, cap, sizeof(*h->span));
-	if (!grown)
-		return false;
-	h->span = grown;
-	h->cap_spans = cap;
+	if (need > h->cap_spans) {
+		uint64_t cap = need > h->cap_spans * 3ull / 2 ? need : h->cap_spans * 3ull / 2;
+		void *grown = cap < UINT32_MAX ? gs_array_resize(h->span, cap, sizeof(*h->span))
+					       : NULL;
+
+		if (!grown)
+			return false;
+		h->span = grown;
+		h->cap_spans = (uint32_t)cap;
+	}
+	s->found = h->span + h->n_spans;
+	if (s->n_cand > s->cap_order) {
+		void *grown = gs_array_resize(s->order, s->n_cand, sizeof(*s->order));
+
+		if (!grown)
+			return false;
+		s->order = grown;
+		s->cap_order = s->n_cand;
+	}
+	for (uint32_t i = 0; i < s->n_cand; i++)
+		s->found[i].n_pages = 0;
 	return true;
 }
 
@@ -427,7 +441,7 @@ static int take(struct scan *s, const uint8_t *known)
 	for (uint32_t i = 0; i < s->n_cand; i++) {
 		struct gs_rt_span *sp = &s->found[i];
 
-		if (!s->cand[i].found)
+		if (sp->n_pages == 0)
 			continue;
 		/* Spans do not overlap, unless one was freed and its pages taken while we read. */
 		if (sp->start < s->end) {
@@ -443,9 +457,9 @@ static int take(struct scan *s, const uint8_t *known)
 				s->slots += sp->n_elems;
 		}
 		s->end = sp->start + (uint64_t)sp->n_pages * GS_RT_PAGE;
-		if (!room(h) || !index_span(h, sp, h->n_spans, known))
+		if (!index_span(h, sp, h->n_spans, known))
 			return no_memory(s);
-		h->span[h->n_spans++] = *sp;
+		h->span[h->n_spans++] = *sp; /* never behind @sp */
 	}
 	return 0;
 }
@@ -460,11 +474,7 @@ static int scan_batch(struct scan *s, const uint8_t *known)
 		return no_memory(s);
 	if (s->n_cand == 0)
 		return 0;
-	free(s->found);
-	free(s->order);
-	s->found = gs_array_new(s->n_cand, sizeof(*s->found));
-	s->order = gs_array_new(s->n_cand, sizeof(*s->order));
-	if (!s->found || !s->order || !gather(s))
+	if (!make_room(s) || !gather(s))
 		return no_memory(s);
 	r = read_mspans(s);
 	return r < 0 ? r : take(s, known);
