@@ -84,10 +84,13 @@ GS_CHECKED int gs_go_types_new(const struct gs_memory *mem, const struct gs_go_l
 			       struct gs_go_types **ret, struct gs_err *err);
 struct gs_go_types *gs_go_types_free(struct gs_go_types *t);
 GS_DEFINE_CLEANUP(struct gs_go_types *, gs_go_types_free)
+/** Does @addr lie in one of the ranges? Cheap: for those who look at many words. */
+bool gs_go_types_contain(const struct gs_go_types *t, gs_addr addr);
 /** The descriptor at @addr; NULL if there is none. Types made by reflect at run time live in the heap: they are taken if
  *  they prove themselves. */
 const struct gs_go_type *gs_go_type_at(struct gs_go_types *t, gs_addr addr);
-/** Read what the type is made of. @return false if that is damaged. */
+/** Read what the type is made of. @return false if that is damaged. Types that others made up (addr 0, complete) are
+ *  complete. */
 bool gs_go_type_complete(struct gs_go_types *t, const struct gs_go_type *type);
 /** The concrete type of an itab (runtime.itab, abi.ITab), NULL if it is none; *ret_inter its interface type. */
 const struct gs_go_type *gs_go_itab_type(struct gs_go_types *t, gs_addr itab,
