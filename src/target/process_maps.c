@@ -66,12 +66,12 @@ static bool take_prot(const char **p, const char *end, struct gs_map *m)
 	return true;
 }
 
-static bool parse_line(const char *p, const char *end, struct line *ret)
+bool gs__maps_line(const char *p, const char *end, struct gs_map *m, const char **ret_path,
+		   size_t *ret_path_len)
 {
-	struct gs_map *m = &ret->map;
 	uint64_t major, minor;
 
-	memset(ret, 0, sizeof(*ret));
+	memset(m, 0, sizeof(*m));
 	if (!take_number(&p, end, 16, '-', &m->start) || !take_number(&p, end, 16, ' ', &m->end) ||
 	    !take_prot(&p, end, m) || !take_number(&p, end, 16, ' ', &m->offset) ||
 	    !take_number(&p, end, 16, ':', &major) || !take_number(&p, end, 16, ' ', &minor))
@@ -93,8 +93,8 @@ static bool parse_line(const char *p, const char *end, struct line *ret)
 	m->dev = makedev((unsigned)major, (unsigned)minor);
 	while (p < end && *p == ' ')
 		p++;
-	ret->path = p;
-	ret->path_len = (size_t)(end - p);
+	*ret_path = p;
+	*ret_path_len = (size_t)(end - p);
 	return m->start < m->end;
 }
 
@@ -156,7 +156,7 @@ int gs__maps_parse(const char *text, size_t len, const char *what, struct gs__ma
 
 		if (!nl)
 			break; // cut in the middle of a line: the rest is missing, not wrong
-		if (!parse_line(p, nl, &l))
+		if (!gs__maps_line(p, nl, &l.map, &l.path, &l.path_len))
 			r = gs_fail(err, -GS_E_BAD_DATA, 0,
 				    "%s: cannot understand the line \"%.*s\"", what,
 				    (int)(nl - p > 120 ? 120 : nl - p), p);

@@ -30,6 +30,7 @@ void gs__target_deinit(struct gs_target *t)
 	gs__maps_deinit(&t->maps);
 	free(t->threads.v);
 	t->threads = (struct gs__threads){ 0 };
+	t->objects = gs_arena_free(t->objects);
 }
 
 enum gs_target_kind gs_target_kind(const struct gs_target *t)

@@ -65,6 +65,7 @@ struct gs_target {
 	uint64_t missing_bytes;
 	struct gs__auxv auxv;
 	struct gs__threads threads;
+	struct gs_arena *objects; /* of gs_target_loaded_objects() */
 };
 
 /** Free what target.c knows of, then nothing is left but the kind's own parts. */
@@ -75,6 +76,9 @@ void gs__maps_deinit(struct gs__maps *m);
  *  happens when the map changes between two reads of the file. */
 GS_CHECKED int gs__maps_parse(const char *text, size_t len, const char *what, struct gs__maps *ret,
 			      struct gs_err *err);
+/** One line of /proc/PID/maps, without its newline: all but the map's path, which is borrowed from it. */
+bool gs__maps_line(const char *p, const char *end, struct gs_map *m, const char **ret_path,
+		   size_t *ret_path_len);
 const struct gs_map *gs__maps_at(const struct gs__maps *m, gs_addr addr);
 
 /** Append a zeroed thread; NULL when GS__MAX_THREADS or memory is exhausted. */
