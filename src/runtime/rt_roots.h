@@ -46,6 +46,7 @@ struct gs_rt_g {
 	uint8_t state;        /* enum gs_goroutine_state */
 	uint8_t wait_reason;  /* number of the release */
 	uint8_t block;        /* enum gs_rt_block */
+	uint8_t tracking_seq; /* another each time it stopped running (g.trackingSeq; modulo 256) */
 	bool system, main;    /* the runtime's own; runs main.main */
 	bool objects_unknown; /* blocked, but on what could not be read */
 	bool torn;            /* changed while it was read: to be treated as running */
