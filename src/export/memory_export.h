@@ -14,7 +14,9 @@
 struct gs_memory_print {
 	bool colour, pretty;
 	unsigned int width; /* text: cut lines there; 0: whole */
-	bool all;           /* text: also empty classes and every item */
+	bool bars;          /* text: shares also as bars, for terminals */
+	bool all;           /* text: also empty classes, every item, whole stacks, all counters */
+	uint32_t sites;     /* text: at most so many allocation sites; 0: 5 */
 };
 
 /** Verdict first, then classes, items, scavenger, growth. */

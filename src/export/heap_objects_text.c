@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * mem --objects as text: what lives, by type; who keeps it alive, by root; with --path, from a root to an object.
+ *
+ *	shop (PID 4711, go1.26.10): 1,204,311 live objects, 210 MiB (types of 99.1 % known); walked in 412 ms
+ *
+ *	   BYTES   SHARE    OBJECTS  TYPE
+ *	 120 MiB  57.1 %     800000  main.Order
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "export/memory_private.h"
+#include "export/why_export.h"
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100 * (double)part / (double)whole : 0;
+}
+
+static void head(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+{
+	char a[24];
+
+	gs__mem_put_process(t, r->process);
+	gs_out_printf(&t->line, ": %" PRIu64 " live object%s, %s", r->objects,
+		      r->objects == 1 ? "" : "s", gs__mem_bytes(a, r->bytes));
+	if (r->bytes)
+		gs_out_printf(&t->line, " (the types of %.1f %% are known)",
+			      percent(r->typed_bytes, r->bytes));
+	if (r->seconds_ns > 0)
+		gs_out_printf(&t->line, "; walked in %s", gs_why_time(a, r->seconds_ns));
+	gs__mem_put_line(t, GS__MEM_BOLD);
+	if (r->unreached_objects) {
+		gs_out_printf(&t->line, "garbage not collected yet: %" PRIu64 " objects, %s",
+			      r->unreached_objects, gs__mem_bytes(a, r->unreached_bytes));
+		gs__mem_put_line(t, GS__MEM_PLAIN);
+	}
+}
+
+static void types(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+{
+	bool retained = false;
+	char a[24];
+
+	if (!r->n_types)
+		return;
+	for (uint32_t i = 0; i < r->n_types; i++)
+		retained = retained || r->types[i].retained_bytes;
+	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs_out_printf(&t->line, "    BYTES    SHARE     OBJECTS  %sTYPE",
+		      retained ? " RETAINED  " : "");
+	gs__mem_put_line(t, GS__MEM_BOLD);
+	for (uint32_t i = 0; i < r->n_types; i++) {
+		const struct gs_heap_type *x = &r->types[i];
+
+		gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  ",
+			      gs__mem_bytes(a, x->bytes), percent(x->bytes, r->bytes), x->objects);
+		if (retained)
+			gs_out_printf(&t->line, "%9s  ",
+				      x->retained_bytes ? gs__mem_bytes(a, x->retained_bytes) : "");
+		gs__mem_put_name(t, x->name ? x->name : "?");
+		gs__mem_put_line(t, x->how == GS_TYPE_NONE ? GS__MEM_DIM : GS__MEM_PLAIN);
+	}
+}
+
+static void put_root(struct gs__mem_text *t, const struct gs_heap_root *x)
+{
+	gs__mem_put_name(t, x->name ? x->name : "?");
+	if (x->type && x->type[0]) {
+		gs_out_char(&t->line, ' ');
+		gs__mem_put_name(t, x->type);
+	}
+	if (x->frame) {
+		gs_out_str(&t->line, " in ");
+		gs__mem_frame(&t->line, x->frame, t->go_minor);
+	}
+}
+
+static void roots(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+{
+	char a[24], b[24];
+
+	if (!r->n_roots && !r->shared_objects)
+		return;
+	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs_out_str(&t->line, "    ALONE    SHARE     OBJECTS    REACHES  KEPT BY");
+	gs__mem_put_line(t, GS__MEM_BOLD);
+	for (uint32_t i = 0; i < r->n_roots; i++) {
+		const struct gs_heap_root *x = &r->roots[i];
+
+		gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  %9s  ",
+			      gs__mem_bytes(a, x->bytes), percent(x->bytes, r->bytes), x->objects,
+			      x->reached_bytes ? gs__mem_bytes(b, x->reached_bytes) : "");
+		put_root(t, x);
+		gs__mem_put_line(t, GS__MEM_PLAIN);
+	}
+	if (!r->shared_objects)
+		return;
+	gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "             several of them",
+		      gs__mem_bytes(a, r->shared_bytes), percent(r->shared_bytes, r->bytes),
+		      r->shared_objects);
+	gs__mem_put_line(t, GS__MEM_PLAIN);
+}
+
+static void path(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+{
+	if (!r->n_path)
+		return;
+	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs_out_str(&t->line, "PATH from a root");
+	gs__mem_put_line(t, GS__MEM_BOLD);
+	for (uint32_t i = 0; i < r->n_path; i++) {
+		const struct gs_heap_path_step *s = &r->path[i];
+
+		// Deep chains stay on the page: a linked list has thousands of steps.
+		gs_out_printf(&t->line, "  %*s", (int)(i < 20 ? 2 * i : 40), "");
+		gs__mem_put_name(t, s->what ? s->what : "?");
+		gs_out_printf(&t->line, "  %#" PRIx64, s->addr);
+		if (s->type && s->type[0]) {
+			gs_out_str(&t->line, "  ");
+			gs__mem_put_name(t, s->type);
+		}
+		gs__mem_put_line(t, GS__MEM_PLAIN);
+	}
+}
+
+void gs_heap_objects_text(struct gs_out *o, const struct gs_heap_objects_result *r,
+			  const struct gs_memory_print *p)
+{
+	struct gs__mem_text t;
+
+	gs__mem_text_init(&t, o, p, r->process);
+	head(&t, r);
+	path(&t, r);
+	types(&t, r);
+	roots(&t, r);
+	gs__mem_text_deinit(&t);
+}
