@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-from harness import CACHE, GOSONDE, INCOMPLETE, OK, ROOT, Skip, Target, go_command, start, tap, target_path, tmp_dir, wait_for
+from harness import CACHE, GOSONDE, INCOMPLETE, OK, ROOT, Skip, Target, go_command, start, tap, target_path, wait_for
+from shop import Shop
 
 # What a page may cost beside what it plants: the runtime's own work, the other core's noise.
 SLACK_NS = 400_000
@@ -159,28 +159,6 @@ def grpc():
 
 # --- the shop's troubles ----------------------------------------------------------------------------
 
-class Shop:
-    def __init__(self, *troubles, load=60, release='host', variant='default', more=()):
-        self.log = tempfile.NamedTemporaryFile(mode='r')
-        argv = [target_path('shop', release, variant), '-addr', '127.0.0.1:0', '-load', str(load), *more]
-        if troubles:
-            argv += ['-trouble', ','.join(troubles)]
-        self.process = start(argv, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        wait_for(lambda: 'listening' in open(self.log.name).read(), 20, 'the shop to listen')
-        self.url = open(self.log.name).read().split('listening on ')[1].split()[0]
-        self.pid = self.process.pid
-
-    def truth(self):
-        return json.load(urllib.request.urlopen(self.url + '/debug/truth', timeout=20))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
-
-
 # Trouble: classes that are its own, the function that has to be named, and what the shop counts as planted.
 # A page fault that reads a file, and allocation under a collector that asks for help, are on CPU in part.
 TROUBLES = {
@@ -280,7 +258,7 @@ def healthy():
     check_sums(result, 'healthy')
 
 
-def shop(which):
+def shops(which):
     pairs = [('ledger', 'upstream'), ('ledger', 'hotmap'), ('upstream', 'hotmap'), ('upstream', 'faults'), ('upstream', 'allocs')]
     if which == 'one':
         tap.run(healthy, one_trouble('ledger'), two_troubles(*pairs[0]))
@@ -293,4 +271,4 @@ if __name__ == '__main__':
     elif sys.argv[1] == 'grpc':
         grpc()
     else:
-        shop(sys.argv[2] if len(sys.argv) > 2 else 'all')
+        shops(sys.argv[2] if len(sys.argv) > 2 else 'all')
