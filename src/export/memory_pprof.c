@@ -22,11 +22,10 @@ struct writer {
 	const struct gs_mem_result *r;
 };
 
-static int frame(struct writer *w, const char *name, const char *about, uint64_t address,
-		 struct gs_err *err)
+static int frame(struct writer *w, const char *name, uint64_t address, struct gs_err *err)
 {
 	const struct gs_frame f = {
-		.pc = address, .function = name, .file = about, .flags = GS_FRAME_FOREIGN
+		.pc = address, .function = name, .file = "", .flags = GS_FRAME_FOREIGN
 	};
 
 	return gs__pprof_frame(&w->p, &f, &w->ids, err);
@@ -43,11 +42,11 @@ static int sample(struct writer *w, const struct gs__mem_part *part, struct gs_e
 	if (part->site && part->site->stack)
 		r = gs__pprof_locations(&w->p, part->site->stack, false, &w->ids, err);
 	if (r == 0 && part->item && part->item->name && part->item->name[0])
-		r = frame(w, part->item->name, part->item->note ? part->item->note : "",
-			  ITEM_ADDRESS + (uint64_t)(part->item - w->r->items), err);
+		r = frame(w, part->item->name, ITEM_ADDRESS + (uint64_t)(part->item - w->r->items),
+			  err);
 	if (r == 0)
-		r = frame(w, gs_mem_class_name(part->class), gs_mem_class_words(part->class),
-			  CLASS_ADDRESS + (uint64_t)part->class, err);
+		r = frame(w, gs_mem_class_name(part->class), CLASS_ADDRESS + (uint64_t)part->class,
+			  err);
 	if (r == 0 && how)
 		r = gs__pprof_own_label(&w->p, &l, "how", gs_mem_how_name(how), 0, err);
 	if (r < 0)

@@ -15,7 +15,7 @@ void gs__mem_function(struct gs_out *o, const struct gs_frame *f, unsigned int g
 void gs__mem_frame(struct gs_out *o, const struct gs_frame *f, unsigned int go_minor);
 /** Whether people want to see it: no wrappers, nothing that Go's own tracebacks hide. */
 bool gs__mem_frame_shown(const struct gs_frame *f);
-/** Whether it belongs to the standard library's or the runtime's memory functions, below which the culprit stands. */
+/** The innermost frame that is not of the standard library, golang.org/x included; else the innermost one. NULL: there is none. */
 const struct gs_frame *gs__mem_culprit(const struct gs_frame *f, uint32_t n);
 
 /* ---- lines of text ---- */

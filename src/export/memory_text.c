@@ -72,7 +72,7 @@ static void head(struct text *x)
 		put(x, "; its cgroup %s", gs__mem_bytes(a, r->cgroup_bytes));
 	if (r->cgroup_bytes && r->cgroup_limit_bytes && r->cgroup_limit_bytes != UINT64_MAX)
 		put(x, " of %s", gs__mem_bytes(a, r->cgroup_limit_bytes));
-	put_line(x, GS__MEM_BOLD);
+	gs__mem_put_wrapped(&x->t, GS__MEM_BOLD, 4);
 }
 
 static void verdict(struct text *x)
@@ -120,7 +120,7 @@ static void put_numbers(struct text *x, uint64_t resident, uint64_t bytes, uint6
 			bool share, const char *how)
 {
 	uint64_t part = x->r->kernel_view ? resident : bytes;
-	char a[24];
+	char a[24], b[24];
 
 	if (x->r->kernel_view)
 		put(x, "%9s  ", or_dash(a, resident));
@@ -135,7 +135,7 @@ static void put_numbers(struct text *x, uint64_t resident, uint64_t bytes, uint6
 	else if (x->t.p->bars)
 		put(x, "%*s", BAR_CELLS + 2, "");
 	if (x->r->kernel_view)
-		put(x, "%13s  %9s  ", or_dash(a, bytes), huge ? gs__mem_bytes(a, huge) : "");
+		put(x, "%13s  %9s  ", or_dash(a, bytes), huge ? gs__mem_bytes(b, huge) : "");
 	put(x, "%-9s  ", how);
 }
 
@@ -166,6 +166,7 @@ static bool item_shown(const struct text *x, const struct gs_mem_item *i, uint32
 static void items(struct text *x, enum gs_mem_class_id c)
 {
 	uint32_t shown = 0, left = 0;
+	uint64_t left_resident = 0, left_bytes = 0;
 
 	for (uint32_t k = 0; k < x->r->n_items; k++) {
 		const struct gs_mem_item *i = &x->r->items[k];
@@ -174,6 +175,8 @@ static void items(struct text *x, enum gs_mem_class_id c)
 			continue;
 		if (!item_shown(x, i, shown)) {
 			left++;
+			left_resident += i->resident_bytes;
+			left_bytes += i->bytes;
 			continue;
 		}
 		put_numbers(x, i->resident_bytes, i->bytes, i->huge_bytes, false, "");
@@ -189,7 +192,7 @@ static void items(struct text *x, enum gs_mem_class_id c)
 		shown++;
 	}
 	if (left && shown) {
-		put_numbers(x, 0, 0, 0, false, "");
+		put_numbers(x, left_resident, left_bytes, 0, false, "");
 		put(x, "  and %" PRIu32 " more", left);
 		put_line(x, GS__MEM_DIM);
 	}
@@ -231,7 +234,7 @@ static void put_grower(struct text *x, const struct gs_mem_grower *g, const char
 {
 	char a[24];
 
-	put(x, "    %9s  ", gs__mem_change(a, g->bytes));
+	put(x, "    %9s  ", g->bytes ? gs__mem_change(a, g->bytes) : "");
 	gs__mem_put_name(&x->t, g->what ? g->what : "");
 	if (g->count)
 		put(x, ", %" PRIu64 " %s%s", g->count, unit, g->count == 1 ? "" : "s");
@@ -385,11 +388,28 @@ static void numa(struct text *x)
 	put_line(x, GS__MEM_PLAIN);
 }
 
+static void put_site(struct text *x, const struct gs_mem_grower *s)
+{
+	const struct gs_frame *f = s->stack ? gs__mem_culprit(s->stack->frames, s->stack->n_frames)
+					    : NULL;
+	char a[24];
+
+	put(x, "%9s  ", gs__mem_bytes(a, (uint64_t)s->bytes));
+	if (f)
+		gs__mem_frame(&x->t.line, f, x->t.go_minor);
+	else
+		put(x, "?");
+	if (s->count)
+		put(x, "  (%" PRIu64 " object%s)", s->count, s->count == 1 ? "" : "s");
+	put_line(x, GS__MEM_PLAIN);
+	if (s->stack && (x->t.p->sites || x->t.p->all))
+		gs__mem_put_frames(&x->t, s->stack->frames, s->stack->n_frames, FRAMES_SHOWN, 15);
+}
+
 static void sites(struct text *x)
 {
-	uint32_t most = x->t.p->sites ? x->t.p->sites : SITES_SHOWN;
-	uint32_t n = x->r->n_sites < most || x->t.p->all ? x->r->n_sites : most;
-	char a[24];
+	uint32_t most = x->t.p->all ? UINT32_MAX : x->t.p->sites ? x->t.p->sites : SITES_SHOWN;
+	uint32_t shown = 0;
 
 	if (!x->r->n_sites)
 		return;
@@ -397,25 +417,14 @@ static void sites(struct text *x)
 	put(x,
 	    "ALLOCATED BY (live at the last collection, by the program's memory profile: sampled)");
 	put_line(x, GS__MEM_BOLD);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct gs_mem_grower *s = &x->r->sites[i];
-		const struct gs_frame *f =
-			s->stack ? gs__mem_culprit(s->stack->frames, s->stack->n_frames) : NULL;
-
-		put(x, "%9s  ", gs__mem_bytes(a, s->bytes > 0 ? (uint64_t)s->bytes : 0));
-		if (f)
-			gs__mem_frame(&x->t.line, f, x->t.go_minor);
-		else
-			put(x, "?");
-		if (s->count)
-			put(x, "  (%" PRIu64 " object%s)", s->count, s->count == 1 ? "" : "s");
-		put_line(x, GS__MEM_PLAIN);
-		if (s->stack && (x->t.p->sites || x->t.p->all))
-			gs__mem_put_frames(&x->t, s->stack->frames, s->stack->n_frames,
-					   FRAMES_SHOWN, 15);
+	for (uint32_t i = 0; i < x->r->n_sites && shown < most; i++) {
+		if (x->r->sites[i].bytes <= 0)
+			continue;
+		put_site(x, &x->r->sites[i]);
+		shown++;
 	}
-	if (n < x->r->n_sites) {
-		put(x, "           and %" PRIu32 " more", x->r->n_sites - n);
+	if (shown == most && shown < x->r->n_sites) {
+		put(x, "           and %" PRIu32 " more", x->r->n_sites - shown);
 		put_line(x, GS__MEM_DIM);
 	}
 }

@@ -71,11 +71,14 @@ bool gs__mem_frame_shown(const struct gs_frame *f)
 	       strcmp(f->function, "runtime.goexit") != 0;
 }
 
-/* Standard packages have no dot in the first element of their path; "main" is the program. */
+/* Of the standard library, whose packages have no dot in the first element of their path, or of Go's own packages beside it.
+ * "main" is the program. */
 static bool standard(const char *function)
 {
 	size_t first = strcspn(function, "/");
 
+	if (strncmp(function, "golang.org/x/", 13) == 0)
+		return true;
 	if (function[first] == '/')
 		return !memchr(function, '.', first);
 	return strncmp(function, "main.", 5) != 0;
