@@ -566,7 +566,7 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 }
 
 /* The published pair: the pointer is stored before the length (allgadd), so read the length first. */
-static int read_allgs(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len, struct gs_err *err)
+int gs__allgs_read(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len, struct gs_err *err)
 {
 	const struct gs_go_globals *gl = &rt->facts.globals;
 	gs_addr slice = gl->addr[GS_GO_GLOBAL_ALLGS];
@@ -713,7 +713,7 @@ int gs_rt_goroutines(struct gs_rt *rt, const struct gs_rt_dump_options *o,
 	ps->inc = inc;
 	r = prepare(ps, err);
 	if (r == 0)
-		r = read_allgs(rt, &list, &len, err);
+		r = gs__allgs_read(rt, &list, &len, err);
 	if (r == 0)
 		r = all_batches(ps, list, len, err);
 	if (r >= 0)

@@ -136,6 +136,7 @@ struct gs__walk_start {
 struct gs__walk {
 	uint64_t *keys;
 	gs_addr *argps; /* per frame, NULL if not wanted */
+	gs_addr *sps;   /* per frame, NULL if not wanted */
 	uint32_t n, max;
 	enum gs_stack_end end;
 	uint32_t end_pc_unknown; /* 1 if it broke at a pc that is no Go code */
@@ -177,6 +178,9 @@ bool gs__walk_running(struct gs_rt *rt, const struct gs__g *g, const struct gs__
 		      const struct gs_regs *regs, struct gs__stack_view views[2],
 		      struct gs__walk *io);
 
+/** The array of all goroutines and its length, bounded by GS_RT_MAX_GOROUTINES. */
+GS_CHECKED int gs__allgs_read(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len,
+			      struct gs_err *err);
 /** Decode the fields of a g from its bytes (layout's G_SIZE of them). */
 void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *bytes, struct gs__g *ret);
 /** Same goroutine, not run in between? */

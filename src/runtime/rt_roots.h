@@ -61,8 +61,9 @@ struct gs_rt_wait_object {
 struct gs_rt_gs; /* all goroutines of a moment */
 
 /**
- * Read all goroutines and what they wait for. Waits for mutexes up to Go 1.25 are found through runtime.semtable.
- * Memory: 80 bytes a goroutine. @return 0 or negative.
+ * Read all goroutines and what they wait for. A select of nothing but nil channels is GS_RT_BLOCK_SELECT_NONE.
+ * Waits for locks up to Go 1.25 are found in the frame of the function that sleeps; a Cond's object is 0 and
+ * objects_unknown set if its notifyList was not found. Memory: 80 bytes a goroutine. @return 0 or negative.
  */
 GS_CHECKED int gs_rt_gs_read(struct gs_rt *rt, struct gs_rt_gs **ret,
 			     struct gs_incomplete_list *inc, struct gs_err *err);

@@ -248,6 +248,8 @@ void gs__walk(struct gs_rt *rt, struct gs__stack_view *view, const struct gs__wa
 		}
 		if (io->argps)
 			io->argps[io->n] = f.fp + (uses_lr(rt) ? 8 : 0);
+		if (io->sps)
+			io->sps[io->n] = f.sp;
 		io->keys[io->n++] = f.info->key;
 		if (!more)
 			break;
