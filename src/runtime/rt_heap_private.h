@@ -54,5 +54,9 @@ GS_CHECKED int gs__heap_read_arenas(struct gs_rt_heap *h, struct gs_incomplete_l
 				    struct gs_err *err);
 GS_CHECKED int gs__heap_read_spans(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
 				   struct gs_err *err);
+GS_CHECKED int gs__heap_read_pages(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
+				   struct gs_err *err);
+GS_CHECKED int gs__heap_read_stats(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
+				   struct gs_err *err);
 
 #endif

@@ -1,52 +1,231 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * heap_print PID|CORE [EXE]: the page heap as gosonde reads it, as one JSON object, for test_heap.py.
+ *	heap_print PID | CORE [EXE]
+ *
+ * The page heap of a program as gosonde reads it, one JSON object, for test_heap.py. Each list is summed up and
+ * checked against what its header promises: sorted, not overlapping, found again by address.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/json_writer.h"
-#include "base/out.h"
+#include "base/clock.h"
 #include "runtime/rt_heap.h"
+
+struct sums {
+	uint64_t in_use_pages, stack_pages, work_pages, manual_spans;
+	uint64_t allocated, slots, noscan_pages, large, bitmap, headers, user_arena, specials;
+	uint64_t bad;
+};
+
+/* @return what is wrong with the span, or NULL. */
+static const char *span_trouble(const struct gs_rt_heap *h, const struct gs_rt_span *s, gs_addr end,
+				uint64_t slots)
+{
+	const struct gs_rt_page_index *x = gs_rt_heap_index(h);
+	gs_addr last = s->start + (uint64_t)s->n_pages * GS_RT_PAGE - 1;
+
+	if (s->start < end)
+		return "overlaps the one before";
+	if (s->state == GS_RT_SPAN_IN_USE && s->first_object != slots)
+		return "is numbered wrongly";
+	if (gs_rt_heap_find(x, s->start) != s || gs_rt_heap_find(x, last) != s)
+		return "is not found by address";
+	return NULL;
+}
+
+static void add_span(struct sums *u, const struct gs_rt_span *s)
+{
+	if (s->state == GS_RT_SPAN_MANUAL) {
+		u->manual_spans++;
+		*(s->flags & GS_RT_SPAN_STACK ? &u->stack_pages : &u->work_pages) += s->n_pages;
+		return;
+	}
+	u->in_use_pages += s->n_pages;
+	u->allocated += s->alloc_count;
+	u->slots += s->n_elems;
+	u->noscan_pages += s->flags & GS_RT_SPAN_NOSCAN ? s->n_pages : 0;
+	u->large += !!(s->flags & GS_RT_SPAN_LARGE);
+	u->bitmap += !!(s->flags & GS_RT_SPAN_HEAP_BITMAP);
+	u->headers += !!(s->flags & GS_RT_SPAN_HEADERS);
+	u->user_arena += !!(s->flags & GS_RT_SPAN_USER_ARENA);
+	u->specials += !!(s->flags & GS_RT_SPAN_SPECIALS);
+}
+
+static void print_spans(const struct gs_rt_heap *h)
+{
+	const struct gs_rt_span *s;
+	struct sums u = { 0 };
+	gs_addr end = 0;
+	uint32_t n;
+
+	s = gs_rt_heap_spans(h, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		const char *trouble = span_trouble(h, &s[i], end, u.slots);
+
+		if (trouble && u.bad++ < 5)
+			fprintf(stderr, "span %#" PRIx64 " %s\n", s[i].start, trouble);
+		end = s[i].start + (uint64_t)s[i].n_pages * GS_RT_PAGE;
+		add_span(&u, &s[i]);
+	}
+	if (u.slots != gs_rt_heap_slots(h))
+		u.bad++;
+	printf("\"spans\": %" PRIu32 ", \"in_use_pages\": %" PRIu64 ", \"stack_pages\": %" PRIu64
+	       ", \"work_pages\": %" PRIu64 ", \"manual_spans\": %" PRIu64
+	       ", \"allocated\": %" PRIu64 ", \"slots\": %" PRIu64 ", \"noscan_pages\": %" PRIu64
+	       ", \"large\": %" PRIu64 ", \"bitmap\": %" PRIu64 ", \"headers\": %" PRIu64
+	       ", \"user_arena\": %" PRIu64 ", \"specials\": %" PRIu64 ", \"bad_spans\": %" PRIu64
+	       ",\n",
+	       n, u.in_use_pages, u.stack_pages, u.work_pages, u.manual_spans, u.allocated, u.slots,
+	       u.noscan_pages, u.large, u.bitmap, u.headers, u.user_arena, u.specials, u.bad);
+}
+
+static void print_ranges(const struct gs_rt_heap *h)
+{
+	const struct gs_rt_free_range *f;
+	uint64_t kept = 0, returned = 0, cached = 0, bad = 0;
+	gs_addr end = 0;
+	uint32_t n;
+
+	f = gs_rt_heap_free_ranges(h, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		bad += f[i].start < end || gs_rt_heap_find(gs_rt_heap_index(h), f[i].start);
+		end = f[i].start + f[i].bytes;
+		*(f[i].returned ? &returned : &kept) += f[i].bytes;
+		cached += f[i].cached ? f[i].bytes : 0;
+	}
+	printf("\"free_ranges\": %" PRIu32 ", \"kept\": %" PRIu64 ", \"returned\": %" PRIu64
+	       ", \"cached\": %" PRIu64 ", \"bad_ranges\": %" PRIu64 ",\n",
+	       n, kept, returned, cached, bad);
+}
+
+static void print_meta(const struct gs_rt_heap *h)
+{
+	const struct gs_rt_meta_range *m;
+	gs_addr end = 0;
+	uint64_t bad = 0;
+	uint32_t n;
+
+	m = gs_rt_heap_meta(h, &n);
+	printf("\"meta\": [");
+	for (uint32_t i = 0; i < n; i++) {
+		bad += m[i].start < end || m[i].end <= m[i].start;
+		end = m[i].end;
+		printf("%s[%" PRIu64 ", %" PRIu64 ", \"%s\"]", i ? ", " : "", m[i].start, m[i].end,
+		       gs_rt_meta_kind_name(m[i].kind));
+	}
+	printf("], \"bad_meta\": %" PRIu64 ",\n", bad);
+}
+
+static void print_arenas(const struct gs_rt_heap *h)
+{
+	const gs_addr *a;
+	uint32_t n;
+
+	a = gs_rt_heap_arenas(h, &n);
+	printf("\"arenas\": [");
+	for (uint32_t i = 0; i < n; i++)
+		printf("%s%" PRIu64, i ? ", " : "", a[i]);
+	printf("],\n");
+}
+
+static void print_stats(const struct gs_rt_heap *h)
+{
+	const struct gs_rt_memory_stats *s = gs_rt_heap_stats(h);
+#define U(name) printf("\"" #name "\": %" PRIu64 ", ", s->name)
+	printf("\"stats\": {");
+	U(heap_free);
+	U(heap_objects);
+	U(heap_released);
+	U(heap_stacks);
+	U(heap_unused);
+	U(mcache_free);
+	U(mcache_inuse);
+	U(mspan_free);
+	U(mspan_inuse);
+	U(metadata_other);
+	U(os_stacks);
+	U(other);
+	U(profiling_buckets);
+	U(total);
+	U(heap_live);
+	U(heap_marked);
+	U(heap_goal);
+	U(mapped_ready);
+	U(total_alloc);
+	U(total_free);
+	U(work_buffers);
+	U(objects);
+	U(gc_percent_goal);
+	U(memory_limit_goal);
+	U(released_background);
+	U(released_eager);
+	U(physical_huge_page);
+#undef U
+	printf("\"gc_percent\": %" PRId32 ", \"memory_limit\": %" PRId64 ", \"gc_count\": %" PRIu32
+	       ", \"gc_forced\": %" PRIu32 ", \"last_gc_unix_ns\": %" PRId64
+	       ", \"has_scavenger\": %d, \"madv_free\": %d, \"enable_gc\": %d},\n",
+	       s->gc_percent, s->memory_limit, s->gc_count, s->gc_forced, s->last_gc_unix_ns,
+	       s->has_scavenger, s->madv_free, s->enable_gc);
+}
+
+static int print_heap(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
+	int64_t start = gs_now_ns();
+	int r = gs_rt_heap_read(rt, &h, inc, err);
+
+	if (r < 0)
+		return r;
+	printf("{\"ms\": %.3f,\n", (double)(gs_now_ns() - start) / 1e6);
+	print_arenas(h);
+	print_spans(h);
+	print_ranges(h);
+	print_meta(h);
+	print_stats(h);
+	return 0;
+}
+
+static void print_incomplete(const struct gs_incomplete_list *inc)
+{
+	printf("\"incomplete\": {");
+	for (uint32_t i = 0; i < inc->n; i++)
+		printf("%s\"%s\": %" PRIu64, i ? ", " : "", inc->item[i].what, inc->item[i].count);
+	printf("}}\n");
+}
+
+static int open_target(int argc, char **argv, struct gs_target **ret, struct gs_err *err)
+{
+	char *end;
+	long pid = strtol(argv[1], &end, 10);
+
+	if (*end == '\0')
+		return gs_target_open_pid((pid_t)pid, ret, err);
+	return gs_target_open_core(argv[1], argc > 2 ? argv[2] : NULL, ret, err);
+}
+
 int main(int argc, char **argv)
 {
-	struct gs_err err = { 0 };
+	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
+	GS_CLEANUP(gs_rt_freep) struct gs_rt *rt = NULL;
 	struct gs_incomplete_list inc = { 0 };
-	struct gs_target *t = NULL;
-	struct gs_rt *rt = NULL;
-	struct gs_rt_heap *h = NULL;
-	uint32_t n, na;
-	const struct gs_rt_span *sp;
-	struct timespec a, b;
-	(void)argc;
-	if (gs_target_open_pid(atoi(argv[1]), &t, &err) < 0 || gs_rt_open(t, &rt, &err) < 0)
-		goto fail;
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	if (gs_rt_heap_read(rt, &h, &inc, &err) < 0)
-		goto fail;
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	sp = gs_rt_heap_spans(h, &n);
-	gs_rt_heap_arenas(h, &na);
-	uint64_t inuse = 0, stack = 0, man = 0, alloc = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (sp[i].state == 1) {
-			inuse += sp[i].n_pages;
-			alloc += sp[i].alloc_count;
-		} else if (sp[i].flags & GS_RT_SPAN_STACK)
-			stack += sp[i].n_pages;
-		else
-			man += sp[i].n_pages;
+	struct gs_err err = { 0 };
+	int r;
+
+	if (argc < 2) {
+		fputs("usage: heap_print PID | CORE [EXE]\n", stderr);
+		return 2;
 	}
-	printf("arenas %u spans %u slots %u inuse %" PRIu64 " stack %" PRIu64 " work %" PRIu64
-	       " alloc %" PRIu64 " %.3f ms\n",
-	       na, n, gs_rt_heap_slots(h), inuse, stack, man, alloc,
-	       (b.tv_sec - a.tv_sec) * 1e3 + (b.tv_nsec - a.tv_nsec) * 1e-6);
-	for (uint32_t i = 0; i < inc.n; i++)
-		printf("inc %s %" PRIu64 " %s\n", inc.item[i].what, inc.item[i].count,
-		       inc.item[i].why);
+	r = open_target(argc, argv, &t, &err);
+	if (r == 0)
+		r = gs_rt_open(t, &rt, &err);
+	if (r == 0)
+		r = print_heap(rt, &inc, &err);
+	if (r < 0) {
+		fprintf(stderr, "heap_print: %s\n", err.text);
+		return 1;
+	}
+	print_incomplete(&inc);
 	return 0;
-fail:
-	puts(err.text);
-	return 1;
 }
