@@ -111,5 +111,7 @@ const struct gs_go_pclntab *gs_rt_pclntab(const struct gs_rt *rt);
 const char *const *gs_rt_wait_reasons(const struct gs_rt *rt, uint32_t *ret_n);
 /** The target's memory; borrowed. */
 const struct gs_memory *gs_rt_memory(const struct gs_rt *rt);
+/** The target itself; borrowed. */
+const struct gs_target *gs_rt_target(const struct gs_rt *rt);
 
 #endif

@@ -33,6 +33,11 @@ const struct gs_memory *gs_rt_memory(const struct gs_rt *rt)
 	return rt->mem;
 }
 
+const struct gs_target *gs_rt_target(const struct gs_rt *rt)
+{
+	return rt->target;
+}
+
 const struct gs_frame *gs_rt_creator(struct gs_rt *rt, gs_addr gopc)
 {
 	return gopc ? gs__creator(rt, gopc) : NULL;
