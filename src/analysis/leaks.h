@@ -19,6 +19,7 @@ struct gs_leaks_options {
 	int64_t between_ns;                    /* from the first look to the second; 0: 2 s */
 	int64_t watch_ns;                      /* growth: how long; 0: none */
 	bool still; /* the target does not move (core, stopped, at its end): one look is proof */
+	bool ended; /* … at its end: what main held when it ran last counts no more */
 	bool held;  /* also compute what leaked goroutines alone keep alive */
 	/** Told now and then; non-zero ends early with what there is. May be NULL. */
 	int (*progress)(void *ctx, const char *what);

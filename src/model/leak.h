@@ -27,12 +27,19 @@ enum gs_leak_confidence {
 /** "certain", "high", "likely". */
 const char *gs_leak_confidence_name(enum gs_leak_confidence c);
 
+/** Which of gs_leak.ages @age_ns belongs to; negative: not known. */
+unsigned int gs_leak_age(int64_t age_ns);
+/** "<1s", "<10s", … "older", "unknown". */
+const char *gs_leak_age_name(unsigned int age);
+
 #define GS_LEAK_AGES 8 /* < 1 s, < 10 s, < 1 min, < 10 min, < 1 h, < 1 day, older, not known */
 
 /** Goroutines that leak in the same way: same kind, stack, wait and creator. */
 struct gs_leak {
 	enum gs_leak_kind kind;
 	enum gs_leak_confidence confidence;
+	bool by_marking; /* UNREACHABLE: nothing that can run reaches what they wait for */
+	bool by_runtime; /* UNREACHABLE: the runtime's own leak detection said so (1.26 and later) */
 	const uint64_t *goroutine_ids; /* ascending, at most 100 of them */
 	uint32_t n_ids;
 	uint64_t count;                  /* of goroutines */
@@ -52,21 +59,24 @@ struct gs_leak {
 	bool closed_at_least;     /* … it is a lower bound */
 	int32_t fd;               /* CONNECTION; -1 */
 	const char *role; /* CONNECTION: "HTTP server request", "gRPC server call", "HTTP client" */
-	uint64_t count_before; /* GROWTH */
+	uint64_t count_before; /* GROWTH: when watching began */
 	double per_second;     /* GROWTH */
-	uint64_t ages[GS_LEAK_AGES];
+	uint64_t ages
+		[GS_LEAK_AGES]; /* goroutines by how long they wait, or have at least been there */
 };
 
 struct gs_leaks_result {
 	const struct gs_process *process;
 	const struct gs_leak *leaks; /* unreachable, connection, growth; each by count */
 	uint32_t n_leaks;
+	uint64_t time_unix_ns;   /* when it was done */
 	uint64_t goroutines;     /* looked at */
 	uint64_t leaked;         /* distinct goroutines in findings of unreachable and connection */
 	bool ran[GS_LEAK_KINDS]; /* which detectors could do their work */
 	uint64_t heap_bytes_marked;
-	int64_t mark_ns; /* of the last look */
-	uint32_t looks;
+	int64_t mark_ns;               /* of the last look */
+	uint32_t looks;                /* that marked the heap */
+	bool still;                    /* the target did not move: one look is proof */
 	uint64_t candidates_dismissed; /* of the first look, that the second did not confirm */
 	int64_t watched_ns;
 	int exit_status; /* of a program that leaks started; -1: none */

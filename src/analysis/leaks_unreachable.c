@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Goroutines that are blocked for ever. One look (leaks_look.c) at a target that does not move is proof. On one that
+ * moves a goroutine must be found in each of at least two looks, and must not have run in between:
+ *
+ *	look ── 2 s ── look ── …          the same goid, wait, object and depth of stack, the same trackingSeq,
+ *	                                  and waitsince the same or stamped since
+ *
+ * A goroutine that did not run but is reachable in a later look shows that the program moves its pointers
+ * from under us. Then one more look is taken, until a look takes away none; after the sixth what is left is
+ * only likely.
+ *
+ * Since Go 1.26 the runtime can look for leaks itself; goroutines it found have a state of their own. That
+ * verdict counts as certain, beside ours.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis/leaks_private.h"
+#include "base/hash.h"
+
+#define DEFAULT_BETWEEN_NS 2000000000
+#define LOOKS_MAX 6u
+
+struct candidate {
+	uint64_t goid;
+	gs_addr g, pc, object;
+	uint64_t depth, objects; /* of the stack; hash of all it waits for */
+	int64_t waitsince;
+	uint32_t which;
+	uint8_t tracking_seq, wait_reason, block;
+	bool by_marking, by_runtime;
+};
+
+struct candidates {
+	struct candidate *c; /* by goid */
+	uint32_t n;
+};
+
+static int goid_order(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return (x->goid > y->goid) - (x->goid < y->goid);
+}
+
+static struct candidate candidate_of(const struct gs__look *k, uint32_t which)
+{
+	const struct gs_rt_g *g = &k->g[which];
+	const struct gs_rt_wait_object *o = gs_rt_gs_objects(k->gs, g);
+	struct candidate c = { .goid = g->goid,
+			       .g = g->g,
+			       .pc = g->pc,
+			       .depth = g->stack_hi - g->sp,
+			       .waitsince = g->waitsince,
+			       .which = which,
+			       .tracking_seq = g->tracking_seq,
+			       .wait_reason = g->wait_reason,
+			       .block = g->block,
+			       .by_marking = !k->live[which],
+			       .by_runtime = g->state == GS_G_LEAKED };
+
+	for (uint32_t i = 0; i < g->n_objects; i++) {
+		c.object = c.object ? c.object : o[i].object;
+		c.objects = gs_hash_u64(c.objects, o[i].object);
+	}
+	return c;
+}
+
+/* Whom nobody wakes. The main goroutine in select {} is where programs park it, and no leak. */
+static int collect(const struct gs__look *k, struct candidates *ret, struct gs_err *err)
+{
+	uint32_t n = 0;
+	struct candidate *c;
+
+	for (uint32_t i = 0; i < k->n; i++)
+		n += !k->live[i] || k->g[i].state == GS_G_LEAKED;
+	c = gs_array_new(n + 1ul, sizeof(*c));
+	if (!c)
+		return gs_fail(err, -ENOMEM, 0, "no memory for %u goroutines", n);
+	n = 0;
+	for (uint32_t i = 0; i < k->n; i++) {
+		const struct gs_rt_g *g = &k->g[i];
+
+		if ((k->live[i] && g->state != GS_G_LEAKED) || g->system ||
+		    (g->main && g->block == GS_RT_BLOCK_SELECT_NONE))
+			continue;
+		c[n++] = candidate_of(k, i);
+	}
+	qsort(c, n, sizeof(*c), goid_order);
+	*ret = (struct candidates){ .c = c, .n = n };
+	return 0;
+}
+
+/* @a of an earlier look: has it not moved since? */
+static bool same_wait(const struct candidate *a, const struct candidate *b)
+{
+	return a->g == b->g && a->pc == b->pc && a->depth == b->depth && a->objects == b->objects &&
+	       a->tracking_seq == b->tracking_seq && a->wait_reason == b->wait_reason &&
+	       a->block == b->block && (a->waitsince == b->waitsince || a->waitsince == 0);
+}
+
+static const struct candidate *find(const struct candidates *a, uint64_t goid)
+{
+	const struct candidate key = { .goid = goid };
+
+	return a->n ? bsearch(&key, a->c, a->n, sizeof(key), goid_order) : NULL;
+}
+
+/* Is the goroutine that @c was a live one in the new look, though it did not run? */
+static bool became_reachable(const struct gs__look *k, const struct candidate *c,
+			     const struct candidates *live)
+{
+	const struct candidate *now = find(live, c->goid);
+
+	return now && same_wait(c, now) && k->live[now->which];
+}
+
+/* All goroutines that are blocked, live or not. */
+static int collect_blocked(const struct gs__look *k, struct candidates *ret, struct gs_err *err)
+{
+	struct candidate *c = gs_array_new(k->n + 1ul, sizeof(*c));
+	uint32_t n = 0;
+
+	if (!c)
+		return gs_fail(err, -ENOMEM, 0, "no memory for %u goroutines", k->n);
+	for (uint32_t i = 0; i < k->n; i++)
+		if (k->g[i].block != GS_RT_BLOCK_NONE)
+			c[n++] = candidate_of(k, i);
+	qsort(c, n, sizeof(*c), goid_order);
+	*ret = (struct candidates){ .c = c, .n = n };
+	return 0;
+}
+
+/* Keep in @io those that the new look finds again. @return how many it found reachable after all; negative. */
+static int confirm(struct gs_leaks *l, struct candidates *io, uint32_t *ret_raced,
+		   struct gs_err *err)
+{
+	GS_CLEANUP(gs_freep) struct candidate *free_now = NULL;
+	GS_CLEANUP(gs_freep) struct candidate *free_blocked = NULL;
+	struct candidates now, blocked;
+	uint32_t n = 0, raced = 0;
+	int r = collect(l->look, &now, err);
+
+	if (r < 0)
+		return r;
+	free_now = now.c;
+	r = collect_blocked(l->look, &blocked, err);
+	if (r < 0)
+		return r;
+	free_blocked = blocked.c;
+	for (uint32_t i = 0; i < io->n; i++) {
+		const struct candidate *c = find(&now, io->c[i].goid);
+
+		if (c && same_wait(&io->c[i], c)) {
+			bool by_marking = io->c[i].by_marking && c->by_marking;
+
+			raced += io->c[i].by_marking && !c->by_marking;
+			if (!by_marking && !c->by_runtime)
+				continue;
+			io->c[n] = *c;
+			io->c[n++].by_marking = by_marking;
+		} else {
+			raced += became_reachable(l->look, &io->c[i], &blocked);
+		}
+	}
+	l->result.candidates_dismissed += io->n - n;
+	io->n = n;
+	*ret_raced = raced;
+	return 0;
+}
+
+static int take_look(struct gs_leaks *l, struct gs_err *err)
+{
+	struct gs_incomplete_list inc = { .n = 0 };
+	struct gs__look *k;
+	char text[64];
+	int r;
+
+	snprintf(text, sizeof(text), "marking the heap, look %u", l->result.looks + 1);
+	if (gs__leaks_progress(l, text))
+		return 1;
+	r = gs__look_new(l->rt, l->o.still, l->o.ended, &inc, &k, err);
+	if (r < 0)
+		return r;
+	/* Of several looks the last one tells what it missed. */
+	gs__look_free(l->look);
+	l->look = k;
+	l->result.looks++;
+	l->result.mark_ns = k->took_ns;
+	l->result.goroutines = k->n;
+	l->look_incomplete = inc;
+	return 0;
+}
+
+/* Look again until a look agrees with the one before. @return 0, 1 ended early, or negative. */
+static int look_again(struct gs_leaks *l, struct candidates *c, struct gs_err *err)
+{
+	int64_t between_ns = l->o.between_ns > 0 ? l->o.between_ns : DEFAULT_BETWEEN_NS;
+	uint32_t raced = 1;
+
+	while (raced && c->n && l->result.looks < LOOKS_MAX) {
+		int r;
+
+		if (!gs__leaks_wait(l, between_ns, "waiting for the next look"))
+			return 1;
+		r = take_look(l, err);
+		if (r == 0)
+			r = confirm(l, c, &raced, err);
+		if (r != 0)
+			return r;
+	}
+	l->raced = raced != 0;
+	return 0;
+}
+
+static enum gs_leak_confidence confidence(const struct gs_leaks *l, const struct candidate *c)
+{
+	bool whole = l->look->complete && l->look->unreadable_bytes == 0 && !l->raced;
+
+	if (c->by_runtime)
+		return GS_LEAK_CERTAIN;
+	if (!whole)
+		return GS_LEAK_LIKELY;
+	return l->o.still ? GS_LEAK_CERTAIN : GS_LEAK_HIGH;
+}
+
+static int into_items(struct gs_leaks *l, const struct candidates *c, struct gs_err *err)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct gs__leak_item x = {
+			.goid = c->c[i].goid,
+			.object = c->c[i].object,
+			.which = c->c[i].which,
+			.stack_bytes = l->look->g[c->c[i].which].stack_hi -
+				       l->look->g[c->c[i].which].stack_lo,
+			.group = GS__LEAK_NO_GROUP,
+			.kind = GS_LEAK_UNREACHABLE,
+			.confidence = (uint8_t)confidence(l, &c->c[i]),
+			.block = c->c[i].block,
+			.by_marking = c->c[i].by_marking,
+			.by_runtime = c->c[i].by_runtime,
+		};
+		int r = gs__leak_add(&l->items, &x, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int gs__leaks_unreachable(struct gs_leaks *l, struct gs_err *err)
+{
+	GS_CLEANUP(gs_freep) struct candidate *owned = NULL;
+	struct gs_heap_mark_stats stats;
+	struct candidates c;
+	int r = take_look(l, err);
+
+	if (r == 0)
+		r = collect(l->look, &c, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	owned = c.c;
+	if (!l->o.still)
+		r = look_again(l, &c, err);
+	if (r < 0)
+		return r;
+	gs_heap_mark_stats(l->look->mark, &stats);
+	l->result.heap_bytes_marked = stats.bytes;
+	for (uint32_t i = 0; i < l->look_incomplete.n; i++)
+		gs_incomplete_add(&l->incomplete, l->look_incomplete.item[i].what,
+				  l->look_incomplete.item[i].count, "%s",
+				  l->look_incomplete.item[i].why);
+	gs_incomplete_add(&l->incomplete, "heap_bytes_unreadable", l->look->unreadable_bytes,
+			  "this much of the heap could not be read; what it points to may look "
+			  "unreachable");
+	if (r > 0)
+		return 0; // ended early: one look of several is no finding
+	l->result.ran[GS_LEAK_UNREACHABLE] = true;
+	return into_items(l, &c, err);
+}
