@@ -201,7 +201,7 @@ function startPage() {
     add(g, 'title', {}, describe(nodes, b.index), NS);
     add(g, 'rect', { x: b.x.toFixed(1), y: b.y.toFixed(1), width: Math.max(b.w, 0.5).toFixed(1),
       height: Math.max(b.h, 0.5).toFixed(1), rx: 1, fill: colour(n.group, n.name) }, undefined, NS);
-    const long = `${n.name}  ${formatBytes(n.value)}`, room = Math.floor((b.w - 6) / CHARACTER);
+    const long = `${n.name}  ${formatBytes(n.value)}`, room = Math.floor((b.w - 6) / (b.nested ? 1.15 * CHARACTER : CHARACTER));
     const text = b.h >= 14 ? fit(long.length <= room ? long : n.name, room) : '';
     if (text)
       add(g, 'text', { x: (b.x + 4).toFixed(1), y: (b.y + 12).toFixed(1), class: b.nested ? 'head' : '' }, text, NS);

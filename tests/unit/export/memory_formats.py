@@ -24,7 +24,9 @@ NASTY = re.compile(r'[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]')
 
 
 def result(fmt, world, *args):
-    return subprocess.run([PRINT, fmt, world, *args], check=True, capture_output=True).stdout
+    p = subprocess.run([PRINT, fmt, world, *args], check=True, capture_output=True)
+    assert not p.stderr, p.stderr
+    return p.stdout
 
 
 # --- text --------------------------------------------------------------------------------------------
