@@ -53,6 +53,7 @@ enum {
 enum {
 	GS_GO_FUNCDATA_ARGS_MAPS = 0,
 	GS_GO_FUNCDATA_LOCALS_MAPS = 1,
+	GS_GO_FUNCDATA_STACK_OBJECTS = 2,
 	GS_GO_FUNCDATA_INL_TREE = 3,
 	GS_GO_FUNCDATA_ARG_INFO = 5,
 	GS_GO_FUNCDATA_ARG_LIVE = 6,
@@ -155,6 +156,33 @@ GS_CHECKED int gs_go_pcdata(const struct gs_go_pclntab *t, const struct gs_go_fu
 /** Bytes of a FUNCDATA from its start to the end of the gofunc area. @return 0; 1 if none. */
 GS_CHECKED int gs_go_funcdata(const struct gs_go_pclntab *t, const struct gs_go_func *f,
 			      unsigned int i, struct gs_cursor *ret, struct gs_err *err);
+
+/** Which words hold pointers: bit 0 is the lowest word. */
+struct gs_go_bitmap {
+	const uint8_t *bytes; /* borrowed; NULL if @n_bits is 0 */
+	uint32_t n_bits;
+};
+/**
+ * Stack map number @index of a function: its live locals (GS_GO_FUNCDATA_LOCALS_MAPS) or arguments
+ * (GS_GO_FUNCDATA_ARGS_MAPS). @return 0; 1 if the function has none; -GS_E_BAD_DATA.
+ */
+GS_CHECKED int gs_go_stack_map(const struct gs_go_pclntab *t, const struct gs_go_func *f,
+			       unsigned int funcdata, int32_t index, struct gs_go_bitmap *ret,
+			       struct gs_err *err);
+
+/** A variable on the stack whose address is taken (runtime.stackObjectRecord): alive if something points to it. */
+struct gs_go_stack_object {
+	int32_t offset; /* negative: from the top of the locals; else from the arguments */
+	uint32_t size, ptr_bytes;
+	uint32_t mask; /* of its pointers: offset from moduledata.rodata */
+	bool program;  /* @mask is a GC program (runtime.runGCProg) instead */
+};
+/** Stack objects of a function: @ret_n records for gs_go_stack_object(). @return 0; 1 if it has none. */
+GS_CHECKED int gs_go_stack_objects(const struct gs_go_pclntab *t, const struct gs_go_func *f,
+				   struct gs_cursor *ret, uint32_t *ret_n, struct gs_err *err);
+/** The next one. */
+GS_CHECKED int gs_go_stack_object(struct gs_cursor *io, struct gs_go_stack_object *ret,
+				  struct gs_err *err);
 
 /**
  * Expand @pc (an instruction inside the call, i.e. return address - 1) into lines, innermost first.

@@ -403,6 +403,24 @@ static int address_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Ps stand among the sudogs: see gs_rt_gs_sudogs(). */
+static int add_ps(struct pass *ps, struct gs_err *err)
+{
+	gs_addr list[GS__PS_MAX];
+	uint32_t n = gs__ps_list(ps->rt, list, GS__PS_MAX);
+	struct gs_rt_gs *gs = ps->gs;
+
+	for (uint32_t i = 0; i < n; i++) {
+		void *p = gs__grow(gs->sudog, gs->n_sudogs, &gs->sudogs_cap, sizeof(*gs->sudog));
+
+		if (!p)
+			return no_memory(err);
+		gs->sudog = p;
+		gs->sudog[gs->n_sudogs++] = list[i];
+	}
+	return 0;
+}
+
 static int finish(struct pass *ps, struct gs_incomplete_list *inc, struct gs_err *err)
 {
 	struct gs_rt_gs *gs = ps->gs;
@@ -413,6 +431,8 @@ static int finish(struct pass *ps, struct gs_incomplete_list *inc, struct gs_err
 		if (r == 0)
 			r = gs__gs_conds(ps->rt, gs, err);
 	}
+	if (r == 0)
+		r = add_ps(ps, err);
 	for (uint32_t i = 0; i < gs->n; i++)
 		if (gs->g[i].block == GS__BLOCK_SEMAPHORE)
 			gs->g[i].block = GS_RT_BLOCK_NONE;

@@ -22,6 +22,10 @@ struct gs_rt_gs {
 /* Stands in gs_rt_g.block until the stack has told what kind of semaphore it is. */
 #define GS__BLOCK_SEMAPHORE 255u
 
+#define GS__PS_MAX 4096u
+/** Addresses of all Ps whose stale parts are known: at most @max. @return their number, 0 if they cannot be told. */
+uint32_t gs__ps_list(const struct gs_rt *rt, gs_addr *ret, uint32_t max);
+
 /** Room for one more in an array that doubles. @return NULL when out of memory. */
 void *gs__grow(void *array, uint32_t n, uint32_t *io_cap, size_t size);
 /** Note that @g waits for @o. Objects of one goroutine must come one after the other. */

@@ -38,6 +38,7 @@ struct gs__pc {
 	struct gs_go_func func;
 	const struct gs_frame *frames;  /* NULL until asked for */
 	const struct gs_frame *creator; /* as "created by" shows it; NULL until asked for */
+	const struct gs__frame_map *map; /* rt_stackmap.c; NULL until asked for */
 };
 
 struct gs__pc_cache {
@@ -83,6 +84,7 @@ struct gs_rt {
 	struct gs__stack_cache stacks;
 	struct gs__m_table ms;
 	struct gs__natives *natives; /* rt_native.c; NULL until asked */
+	const struct gs_go_more_globals *more; /* rt_modules.c; NULL until asked */
 	const char **wait_reasons;
 	uint32_t n_wait_reasons;
 	unsigned int minor; /* of the layout in use */
@@ -161,6 +163,9 @@ void gs__symbols_free(struct gs_rt *rt);
  *  in no file. @ret_entry is set when it is a symbol. */
 const char *gs__native_name(struct gs_rt *rt, gs_addr pc, gs_addr *ret_entry);
 void gs__natives_free(struct gs_rt *rt);
+
+/** Globals that only memory and leaks need; searched when first asked for. NULL when that failed. */
+const struct gs_go_more_globals *gs__rt_more_globals(struct gs_rt *rt);
 
 /** True if Go's tracebacks hide a function of this name (isExportedRuntime of the release). */
 bool gs__runtime_internal(const char *name, unsigned int minor);

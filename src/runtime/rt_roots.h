@@ -73,11 +73,13 @@ GS_DEFINE_CLEANUP(struct gs_rt_gs *, gs_rt_gs_free)
 const struct gs_rt_g *gs_rt_gs_all(const struct gs_rt_gs *gs, uint32_t *ret_n);
 const struct gs_rt_wait_object *gs_rt_gs_objects(const struct gs_rt_gs *gs,
 						 const struct gs_rt_g *g);
-/** Addresses of all sudogs that hang on goroutines or semaphores, sorted: marking must not look into them, for they lead
- *  from a goroutine to what it waits for. */
+/** What marking must not look into, sorted: all sudogs that hang on goroutines or semaphores, for they lead from a goroutine
+ *  to what it waits for; and all Ps, for their buffers are full of stale pointers (gs_rt_global_roots tells
+ *  what else they point to). */
 const gs_addr *gs_rt_gs_sudogs(const struct gs_rt_gs *gs, uint32_t *ret_n);
 
-/** Pointers in data and bss of all modules, by the linker's pointer masks. semtable is left out. */
+/** Pointers in data and bss of all modules, by the linker's pointer masks, and in Ps. runtime.semtable is among them:
+ *  it leads to sudogs only. */
 GS_CHECKED int gs_rt_global_roots(struct gs_rt *rt, gs_rt_pointers_fn *visit, void *ctx,
 				  struct gs_incomplete_list *inc, struct gs_err *err);
 /** What finalizers, cleanups and other specials keep alive (markrootSpans). */
