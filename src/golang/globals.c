@@ -80,9 +80,6 @@ static const struct anchor anchors[] = {
 };
 enum { ROUNDS = 2 };
 
-/* Dimension of the list of names looked up at once: at least the distinct names above. */
-enum { MAX_FUNCTIONS = 24, MAX_FUNCTION_BYTES = GS__GO_MAX_CODE };
-
 static const char *const names[GS_GO_GLOBAL_COUNT] = {
 	[GS_GO_GLOBAL_ALLGLEN] = "allglen",
 	[GS_GO_GLOBAL_ALLGPTR] = "allgptr",
@@ -112,9 +109,7 @@ struct finder {
 	struct gs_go_globals *ret;
 	struct gs_err *err;
 	unsigned int symbols_left;
-	const char *function[MAX_FUNCTIONS];
-	struct gs_go_func func[MAX_FUNCTIONS];
-	size_t n_functions;
+	struct gs__go_anchors code;
 };
 
 /* Does the global still need a (better) address? */
@@ -212,61 +207,11 @@ static int by_symbols(struct finder *f)
 
 static int look_up_functions(struct finder *f, unsigned int round)
 {
-	f->n_functions = 0;
-	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++) {
-		size_t k = 0;
-
-		if (anchors[i].round != round || !wanted(f, anchors[i].global))
-			continue;
-		while (k < f->n_functions && strcmp(f->function[k], anchors[i].function) != 0)
-			k++;
-		if (k == f->n_functions && k < MAX_FUNCTIONS)
-			f->function[f->n_functions++] = anchors[i].function;
-	}
-	if (f->n_functions == 0)
-		return 0;
-	return gs_go_funcs_by_name(f->tab, f->function, f->n_functions, f->func, f->err);
-}
-
-/* Disassemble the anchor function @name. @return true if it is there and its code is in the file. */
-static bool disassemble(const struct finder *f, const char *name, struct gs__go_code *ret)
-{
-	const struct gs_go_func *func = NULL;
-	struct gs_cursor code, rest;
-	uint64_t size;
-
-	for (size_t k = 0; k < f->n_functions; k++)
-		if (strcmp(f->function[k], name) == 0)
-			func = &f->func[k];
-	if (!func || !func->entry || func->end <= func->entry ||
-	    gs_image_at(f->img, func->entry - f->bias, &rest, NULL) != 0)
-		return false;
-	size = func->end - func->entry;
-	if (size > MAX_FUNCTION_BYTES)
-		size = MAX_FUNCTION_BYTES;
-	if (size > gs_cursor_left(&rest))
-		size = gs_cursor_left(&rest);
-	if (gs_cursor_sub(&rest, size, &code, NULL) < 0)
-		return false;
-	if (gs_image_info(f->img)->arch == GS_ARCH_ARM64)
-		gs__go_disasm_arm64(&code, func->entry, ret);
-	else
-		gs__go_disasm_amd64(&code, func->entry, ret);
-	return true;
-}
-
-/* Globals lie in data that is, or before relocation was, writable. */
-static bool in_data(const struct finder *f, gs_addr addr)
-{
-	uint32_t n = gs_image_info(f->img)->n_segments;
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct gs_image_segment *s = gs_image_segment_at(f->img, i);
-
-		if ((s->flags & GS_IMAGE_WRITE) && addr - f->bias - s->addr < s->size)
-			return addr % 8 == 0;
-	}
-	return false;
+	f->code.n = 0;
+	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++)
+		if (anchors[i].round == round && wanted(f, anchors[i].global))
+			gs__go_anchor_want(&f->code, anchors[i].function);
+	return gs__go_anchor_look_up(&f->code, f->err);
 }
 
 /* Without live data, an address inside the scheduler cannot be the list of threads. */
@@ -291,7 +236,7 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 	struct gs__go_code code;
 	gs_addr addr;
 
-	if (!disassemble(f, a->function, &code) || code.n_refs < a->nth)
+	if (!gs__go_anchor_code(&f->code, a->function, &code) || code.n_refs < a->nth)
 		return 0;
 	addr = code.refs[a->nth - 1].target - a->plus;
 	/* The same again is the lock that the function takes and gives back. */
@@ -302,7 +247,8 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 			return 0;
 		addr -= (uint64_t)f->layout->offset[a->field];
 	}
-	if (!in_data(f, addr) || (a->global == GS_GO_GLOBAL_ALLM && in_sched(f, addr)))
+	if (!gs__go_anchor_in_data(&f->code, addr, 8) ||
+	    (a->global == GS_GO_GLOBAL_ALLM && in_sched(f, addr)))
 		return 0;
 	if (a->global == GS_GO_GLOBAL_WAIT_REASONS)
 		take_count(f, &code);
@@ -376,6 +322,7 @@ int gs_go_globals_find(const struct gs_image *img, const struct gs_go_pclntab *t
 		.bias = bias,
 		.ret = &found,
 		.err = err,
+		.code = { .img = img, .tab = tab, .bias = bias },
 	};
 	int r = by_symbols(&f);
 

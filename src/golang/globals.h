@@ -63,4 +63,39 @@ GS_CHECKED int gs_go_globals_find(const struct gs_image *img, const struct gs_go
 /** "allglen", …, as named by the runtime. */
 const char *gs_go_global_name(enum gs_go_global g);
 
+/* Globals that only memory and leaks need. They are searched apart, when asked for, so that nobody else waits. */
+enum gs_go_more_global {
+	GS_GO_MORE_SEMTABLE,          /* [251] of semaRoot, each padded to cache lines */
+	GS_GO_MORE_MBUCKETS,          /* pointer to the first bucket of the memory profile */
+	GS_GO_MORE_MEM_PROFILE_RATE,  /* int */
+	GS_GO_MORE_PERSISTENT_CHUNKS, /* pointer to the newest 256 KiB of persistentalloc */
+	GS_GO_MORE_SCAVENGE,          /* uint64 gcPercentGoal, memoryLimitGoal */
+	GS_GO_MORE_WORK,              /* workType */
+	GS_GO_MORE_GC_BITS_ARENAS,    /* lock, then pointers free, next, current, previous */
+	GS_GO_MORE_BUCKHASH,          /* pointer to [179999]*bucket */
+	GS_GO_MORE_PHYS_HUGE_PAGE,    /* physHugePageSize, uintptr */
+	GS_GO_MORE_MADVDONTNEED,      /* debug.madvdontneed, int32 */
+	GS_GO_MORE_COUNT
+};
+
+struct gs_go_more_globals {
+	gs_addr addr[GS_GO_MORE_COUNT]; /* runtime (biased) address, 0 if not found */
+	enum gs_go_global_how how[GS_GO_MORE_COUNT];
+	const char *anchor[GS_GO_MORE_COUNT];
+	bool checked
+		[GS_GO_MORE_COUNT]; /* live data does not contradict; zeros prove little, but they also
+					      say that there is nothing to read */
+};
+
+/**
+ * Find these as gs_go_globals_find() does.
+ * @return 0 (individual globals may be missing: addr 0); negative only if the image is damaged or the target gone.
+ */
+GS_CHECKED int gs_go_globals_find_more(const struct gs_image *img, const struct gs_go_pclntab *tab,
+				       const struct gs_go_layout *layout,
+				       const struct gs_memory *mem, uint64_t bias,
+				       struct gs_go_more_globals *ret, struct gs_err *err);
+/** "semtable", …; "debug.madvdontneed" is a field. */
+const char *gs_go_more_global_name(enum gs_go_more_global g);
+
 #endif

@@ -37,6 +37,13 @@ static uint64_t word_at(const struct raw *raw, const struct gs_go_layout *l, enu
 	return raw->words[off / 8 + extra];
 }
 
+static uint8_t byte_at(const struct raw *raw, const struct gs_go_layout *l, enum gs_go_field f)
+{
+	int32_t off = l->offset[f];
+
+	return off < 0 ? 0 : (uint8_t)(word_at(raw, l, f, 0) >> off % 8 * 8);
+}
+
 static void decode(struct raw *raw, const struct gs_go_layout *l, struct gs_go_moduledata *ret)
 {
 	const struct {
@@ -64,20 +71,19 @@ static void decode(struct raw *raw, const struct gs_go_layout *l, struct gs_go_m
 		{ GS_GO_MD_RODATA, &ret->rodata },
 		{ GS_GO_MD_GOFUNC, &ret->gofunc },
 		{ GS_GO_MD_NEXT, &ret->next },
+		{ GS_GO_MD_PLUGINPATH, &ret->plugin_path },
 		{ GS_GO_MD_FUNCNAMETAB, &raw->funcnametab },
 		{ GS_GO_MD_PCLNTABLE, &raw->pclntable },
 		{ GS_GO_MD_FTAB, &raw->ftab },
 		{ GS_GO_MD_EPCLNTAB, &raw->epclntab },
 	};
-	int32_t has_main = l->offset[GS_GO_MD_HASMAIN];
-
 	for (size_t i = 0; i < GS_ARRAY_SIZE(words); i++)
 		*words[i].ret = word_at(raw, l, words[i].field, 0);
 	raw->pclntable_len = word_at(raw, l, GS_GO_MD_PCLNTABLE, 1);
 	raw->ftab_len = word_at(raw, l, GS_GO_MD_FTAB, 1);
-	if (has_main >= 0)
-		ret->has_main = (word_at(raw, l, GS_GO_MD_HASMAIN, 0) >> has_main % 8 * 8 & 0xff) ==
-				1;
+	ret->plugin_path_len = word_at(raw, l, GS_GO_MD_PLUGINPATH, 1);
+	ret->has_main = byte_at(raw, l, GS_GO_MD_HASMAIN) == 1;
+	ret->bad = byte_at(raw, l, GS_GO_MD_BAD) == 1;
 	ret->pclntab_size = raw->pclntable - ret->pclntab + raw->pclntable_len;
 	if (raw->epclntab > ret->pclntab + ret->pclntab_size)
 		ret->pclntab_size = raw->epclntab - ret->pclntab;

@@ -21,8 +21,11 @@ struct gs_go_moduledata {
 	gs_addr text, etext, minpc, maxpc;
 	gs_addr noptrdata, enoptrdata, data, edata, bss, ebss, noptrbss, enoptrbss, end;
 	gs_addr gcdata, gcbss, types, etypes, rodata, gofunc;
-	gs_addr next; /* next module (plugin), 0 if last */
+	gs_addr next;             /* next module (plugin), 0 if last */
+	gs_addr plugin_path;      /* text of … */
+	uint64_t plugin_path_len; /* … so many bytes; 0: the executable */
 	bool has_main;
+	bool bad;       /* refused by plugin.Open, but mapped for ever */
 	bool from_file; /* read from the image: link-time addresses */
 };
 

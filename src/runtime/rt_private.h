@@ -85,6 +85,7 @@ struct gs_rt {
 	struct gs__m_table ms;
 	struct gs__natives *natives; /* rt_native.c; NULL until asked */
 	const struct gs_go_more_globals *more; /* rt_modules.c; NULL until asked */
+	struct gs__module_list *list;          /* rt_modules.c; NULL until asked */
 	const char **wait_reasons;
 	uint32_t n_wait_reasons;
 	unsigned int minor; /* of the layout in use */

@@ -4,7 +4,7 @@
  *
  *	globals_print FILE [PID]
  *
- * One line per global: name, link-time address, how it was found, "proved" or "-", and the function
+ * One line per global, with "more" in front for those of the second search: name, link-time address, how it was found, "proved" or "-", and the function
  * it was found in. With PID, a process that runs FILE, candidates are proved on its memory. Times go
  * to stderr. It reads memory with process_vm_readv itself, so that src/target is not in the way.
  */
@@ -103,7 +103,8 @@ static int open_program(struct program *p, const char *file, struct gs_err *err)
 	return gs_go_pclntab_open(&bytes, p->layout.minor, md.text + p->bias, &none, &p->tab, err);
 }
 
-static void print(const struct program *p, const struct gs_go_globals *found)
+static void print(const struct program *p, const struct gs_go_globals *found,
+		  const struct gs_go_more_globals *more)
 {
 	static const char *const how[] = { "none", "symbol", "code", "scan" };
 
@@ -113,12 +114,18 @@ static void print(const struct program *p, const struct gs_go_globals *found)
 		       found->checked[g] ? "proved" : "-",
 		       found->anchor[g] ? found->anchor[g] : "-");
 	printf("n_wait_reasons %" PRIu32 "\n", found->n_wait_reasons);
+	for (int g = 0; g < GS_GO_MORE_COUNT; g++)
+		printf("more %s %" PRIx64 " %s %s %s\n",
+		       gs_go_more_global_name((enum gs_go_more_global)g),
+		       more->addr[g] ? more->addr[g] - p->bias : 0, how[more->how[g]],
+		       more->checked[g] ? "proved" : "-", more->anchor[g] ? more->anchor[g] : "-");
 }
 
 int main(int argc, char **argv)
 {
 	struct program p = { .pid = argc > 2 ? atoi(argv[2]) : 0, .arena = gs_arena_new(0) };
 	const struct gs_memory mem = { .readv = read_pid, .ctx = &p };
+	struct gs_go_more_globals more;
 	struct gs_go_globals found;
 	struct gs_err err;
 	int64_t start;
@@ -133,9 +140,15 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = gs_go_globals_find(p.img, p.tab, &p.layout, p.pid ? &mem : NULL, p.bias, &found,
 				       &err);
+	if (r == 0)
+		fprintf(stderr, "%" PRId64 " us", (gs_now_ns() - start) / 1000);
+	start = gs_now_ns();
+	if (r == 0)
+		r = gs_go_globals_find_more(p.img, p.tab, &p.layout, p.pid ? &mem : NULL, p.bias,
+					    &more, &err);
 	if (r == 0) {
-		fprintf(stderr, "%" PRId64 " us\n", (gs_now_ns() - start) / 1000);
-		print(&p, &found);
+		fprintf(stderr, ", more %" PRId64 " us\n", (gs_now_ns() - start) / 1000);
+		print(&p, &found, &more);
 	} else {
 		fprintf(stderr, "globals_print: %s\n", err.text);
 	}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Where the globals lie that only memory and leaks need: found as in globals.c, by symbol or by the code of functions
+ * that refer to them. Measured over Go 1.19 to 1.27 × {default, pie, static PIE, cgo, noopt} on amd64 and {default,
+ * pie, noopt} on arm64: 64 builds. tests/live/globals_matrix.py measures it again.
+ *
+ * debug.madvdontneed is a field of a structure without a name, so its offset is not in the tables; code refers to it
+ * directly.
+ */
+#include <string.h>
+
+#include "golang/globals_internal.h"
+
+struct anchor {
+	enum gs_go_more_global global;
+	uint8_t nth;         /* data reference of @function, from 1 */
+	uint8_t plus;        /* the reference is so far into the global */
+	uint8_t first, last; /* minor releases; 0: all */
+	const char *function;
+};
+
+/* In order of preference; builds out of 64. Every program has these functions, early in its table. */
+static const struct anchor anchors[] = {
+	{ GS_GO_MORE_SEMTABLE, 1, 0, 0, 0, "runtime.semrelease1" },       /* 62 */
+	{ GS_GO_MORE_SEMTABLE, 2, 0, 0, 0, "runtime.semrelease1" },       /* 2: 1.19 on arm64 */
+	{ GS_GO_MORE_MBUCKETS, 1, 0, 0, 0, "runtime.mProf_FlushLocked" }, /* 48 */
+	{ GS_GO_MORE_MBUCKETS, 3, 0, 0, 0, "runtime.mProf_FlushLocked" }, /* 16: noopt */
+	/* Inlined but in noopt. Together 64 */
+	{ GS_GO_MORE_MEM_PROFILE_RATE, 1, 0, 0, 0, "runtime.nextSample" },
+	{ GS_GO_MORE_MEM_PROFILE_RATE, 2, 0, 0, 0, "runtime.profilealloc" },
+	/* All, if the release is right: globalAlloc.base, at other places, looks just the same. */
+	{ GS_GO_MORE_PERSISTENT_CHUNKS, 8, 0, 0, 24, "runtime.persistentalloc1" },
+	{ GS_GO_MORE_PERSISTENT_CHUNKS, 10, 0, 25, 0, "runtime.persistentalloc1" },
+	{ GS_GO_MORE_SCAVENGE, 11, 0, 0, 0, "runtime.gcPaceScavenger" },        /* 64 */
+	{ GS_GO_MORE_WORK, 1, 0, 0, 0, "runtime.trygetfull" },                  /* 64 */
+	{ GS_GO_MORE_WORK, 1, 0, 0, 0, "runtime.putfull" },                     /* 64 */
+	{ GS_GO_MORE_GC_BITS_ARENAS, 1, 8, 0, 0, "runtime.newArenaMayUnlock" }, /* 64 */
+	{ GS_GO_MORE_GC_BITS_ARENAS, 1, 16, 0, 0, "runtime.newMarkBits" },      /* 64 */
+	{ GS_GO_MORE_BUCKHASH, 1, 0, 0, 0, "runtime.stkbucket" },               /* 64 */
+	{ GS_GO_MORE_PHYS_HUGE_PAGE, 1, 0, 0, 0, "runtime.sysHugePageOS" },     /* 64 */
+	/* Up to 1.20 huge pages are seen to first; all, if the release is right. */
+	{ GS_GO_MORE_MADVDONTNEED, 4, 0, 0, 20, "runtime.sysUnusedOS" },
+	{ GS_GO_MORE_MADVDONTNEED, 6, 0, 0, 20, "runtime.sysUnusedOS" }, /* noopt */
+	{ GS_GO_MORE_MADVDONTNEED, 3, 0, 21, 0, "runtime.sysUnusedOS" },
+};
+
+static const char *const names[GS_GO_MORE_COUNT] = {
+	[GS_GO_MORE_SEMTABLE] = "semtable",
+	[GS_GO_MORE_MBUCKETS] = "mbuckets",
+	[GS_GO_MORE_MEM_PROFILE_RATE] = "MemProfileRate",
+	[GS_GO_MORE_PERSISTENT_CHUNKS] = "persistentChunks",
+	[GS_GO_MORE_SCAVENGE] = "scavenge",
+	[GS_GO_MORE_WORK] = "work",
+	[GS_GO_MORE_GC_BITS_ARENAS] = "gcBitsArenas",
+	[GS_GO_MORE_BUCKHASH] = "buckhash",
+	[GS_GO_MORE_PHYS_HUGE_PAGE] = "physHugePageSize",
+	[GS_GO_MORE_MADVDONTNEED] = "debug.madvdontneed",
+};
+
+const char *gs_go_more_global_name(enum gs_go_more_global g)
+{
+	return (unsigned int)g < GS_GO_MORE_COUNT ? names[g] : "?";
+}
+
+struct finder {
+	const struct gs_go_layout *layout;
+	const struct gs_memory *mem;
+	struct gs_go_more_globals *ret;
+	struct gs_err *err;
+	unsigned int symbols_left;
+	struct gs__go_anchors code;
+};
+
+static bool wanted(const struct finder *f, enum gs_go_more_global g)
+{
+	return f->mem ? !f->ret->checked[g] : !f->ret->addr[g];
+}
+
+/* Believe @addr if live data allows it, or if there is none. @return 1, 0, or negative if the target is gone */
+static int propose(struct finder *f, enum gs_go_more_global g, gs_addr addr,
+		   enum gs_go_global_how how, const char *anchor)
+{
+	int r = 1;
+
+	if (f->mem) {
+		r = gs__go_more_global_check(f->mem, f->layout, g, addr, f->err);
+		if (r <= 0)
+			return r;
+		f->ret->checked[g] = true;
+	}
+	f->ret->addr[g] = addr;
+	f->ret->how[g] = how;
+	f->ret->anchor[g] = anchor;
+	return r;
+}
+
+static int take_symbol(void *ctx, const struct gs_image_symbol *s)
+{
+	static const char prefix[] = "runtime.";
+	struct finder *f = ctx;
+	const char *name = s->name;
+
+	if (*name == '_') /* Mach-O */
+		name++;
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return 0;
+	name += sizeof(prefix) - 1;
+	for (int g = 0; g < GS_GO_MORE_COUNT; g++) {
+		if (f->ret->addr[g] || strcmp(name, names[g]) != 0)
+			continue;
+		f->ret->addr[g] = s->addr + f->code.bias;
+		f->ret->how[g] = GS_GO_HOW_SYMBOL;
+		return --f->symbols_left == 0; /* 1 ends the pass */
+	}
+	return 0;
+}
+
+static int by_symbols(struct finder *f)
+{
+	int r;
+
+	if (!gs_image_info(f->code.img)->has_symtab)
+		return 0;
+	f->symbols_left = GS_GO_MORE_COUNT - 1; /* a field has none */
+	r = gs_image_each_symbol(f->code.img, take_symbol, f, f->err);
+	for (int g = 0; r >= 0 && g < GS_GO_MORE_COUNT && f->mem; g++) {
+		if (f->ret->addr[g])
+			r = propose(f, (enum gs_go_more_global)g, f->ret->addr[g], GS_GO_HOW_SYMBOL,
+				    NULL);
+	}
+	return r < 0 ? r : 0;
+}
+
+static bool of_release(const struct anchor *a, unsigned int minor)
+{
+	return minor >= a->first && (a->last == 0 || minor <= a->last);
+}
+
+static int try_anchor(struct finder *f, const struct anchor *a)
+{
+	unsigned int align = a->global == GS_GO_MORE_MADVDONTNEED ? 4 : 8;
+	struct gs__go_code code;
+	gs_addr addr;
+
+	if (!gs__go_anchor_code(&f->code, a->function, &code) || code.n_refs < a->nth)
+		return 0;
+	/* The same as the first is read again, as physHugePageSize is in 1.19 without optimisation. */
+	if (a->nth > 1 && code.refs[a->nth - 1].target == code.refs[0].target)
+		return 0;
+	addr = code.refs[a->nth - 1].target - a->plus;
+	if (!gs__go_anchor_in_data(&f->code, addr, align))
+		return 0;
+	return propose(f, a->global, addr, GS_GO_HOW_CODE, a->function);
+}
+
+static int by_code(struct finder *f)
+{
+	int r;
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++)
+		if (of_release(&anchors[i], f->layout->minor) && wanted(f, anchors[i].global))
+			gs__go_anchor_want(&f->code, anchors[i].function);
+	r = gs__go_anchor_look_up(&f->code, f->err);
+	for (size_t i = 0; r >= 0 && i < GS_ARRAY_SIZE(anchors); i++)
+		if (of_release(&anchors[i], f->layout->minor) && wanted(f, anchors[i].global))
+			r = try_anchor(f, &anchors[i]);
+	return r < 0 ? r : 0;
+}
+
+int gs_go_globals_find_more(const struct gs_image *img, const struct gs_go_pclntab *tab,
+			    const struct gs_go_layout *layout, const struct gs_memory *mem,
+			    uint64_t bias, struct gs_go_more_globals *ret, struct gs_err *err)
+{
+	struct gs_go_more_globals found = { 0 };
+	struct finder f = {
+		.layout = layout,
+		.mem = mem,
+		.ret = &found,
+		.err = err,
+		.code = { .img = img, .tab = tab, .bias = bias },
+	};
+	int r = by_symbols(&f);
+
+	if (r == 0)
+		r = by_code(&f);
+	if (r == 0)
+		*ret = found;
+	return r;
+}
