@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The Go heap's part of resident memory. Three lists in the order of addresses are merged: runs of present pages (the
+ * kernel's), spans and runs of free pages (the runtime's).
+ *
+ *   present    ████████░░░░████████████░░░░░░██████
+ *   runtime    [ span  ][ span ][ free ][returned][  span  ]
+ *
+ * - A span of objects: what is present of it belongs to objects as far as they have room in it (alloc_count times their
+ *   size), the rest is unused slots. Slots are taken from the front, so in a span that is present only in part
+ *   it is objects that are.
+ * - A span of stacks: byte by byte against the stacks that live goroutines and threads use.
+ * - Free pages that count: kept; or returned and yet present: by MADV_FREE (as many as the kernel says are lazily
+ *   freed), or put back as part of a huge page.
+ * - Present, but neither: inside of a huge page it is address space that was never used; else the heap has changed.
+ *
+ * Objects divide into those that were live at the last collection and those made since by the collector's counters.
+ */
+#include <stdio.h>
+
+#include "analysis/mem_private.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static gs_addr span_end(const struct gs_rt_span *s)
+{
+	return s->start + (uint64_t)s->n_pages * GS_RT_PAGE;
+}
+
+static uint64_t object_bytes(const struct gs_rt_span *s)
+{
+	return min_u64((uint64_t)s->alloc_count * s->elem_size, (uint64_t)s->n_pages * GS_RT_PAGE);
+}
+
+static struct gs_mem_class *class_of(const struct gs__heap_walk *w, enum gs_mem_class_id c)
+{
+	return &w->l->r.class[c];
+}
+
+static void resident(const struct gs__heap_walk *w, enum gs_mem_class_id c, uint64_t bytes,
+		     bool huge)
+{
+	class_of(w, c)->resident_bytes += bytes;
+	class_of(w, c)->huge_bytes += huge ? bytes : 0;
+}
+
+/* What was seen of span[at_span] goes to its classes. */
+static void flush_span(struct gs__heap_walk *w)
+{
+	const struct gs_rt_span *s = &w->span[w->at_span];
+	uint64_t seen = w->span_resident, objects, unused, huge;
+
+	w->span_resident = 0;
+	huge = w->span_huge;
+	w->span_huge = 0;
+	if (seen == 0)
+		return;
+	objects = min_u64(object_bytes(s), seen);
+	unused = seen - objects;
+	w->objects += objects;
+	w->objects_huge += objects == seen ? huge : (uint64_t)((double)huge * objects / seen);
+	resident(w, GS_MEM_HEAP_UNUSED, unused, false);
+	class_of(w, GS_MEM_HEAP_UNUSED)->huge_bytes +=
+		objects == seen ? 0 : huge - (uint64_t)((double)huge * objects / seen);
+	w->unused_by_class[s->spanclass] += unused;
+	if (!(s->flags & GS_RT_SPAN_LARGE))
+		w->l->small_resident_bytes += seen;
+}
+
+/* [start, end) lies in a span of stacks. */
+static void stack_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, bool huge)
+{
+	const struct gs_memory_look *l = w->l;
+	uint64_t used = 0;
+
+	while (w->at_stack < l->n_stacks && l->stack[w->at_stack].hi <= start)
+		w->at_stack++;
+	for (uint32_t i = w->at_stack; i < l->n_stacks && l->stack[i].lo < end; i++) {
+		gs_addr lo = l->stack[i].lo > start ? l->stack[i].lo : start;
+
+		used += min_u64(l->stack[i].hi, end) - lo;
+	}
+	resident(w, GS_MEM_STACKS, used, huge);
+	resident(w, GS_MEM_STACKS_FREE, end - start - used, huge);
+}
+
+static void span_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, bool huge)
+{
+	const struct gs_rt_span *s = &w->span[w->at_span];
+
+	if (s->state == GS_RT_SPAN_IN_USE) {
+		w->span_resident += end - start;
+		w->span_huge += huge ? end - start : 0;
+	} else if (s->flags & GS_RT_SPAN_STACK) {
+		stack_resident(w, start, end, huge);
+	} else {
+		resident(w, GS_MEM_GC_WORK, end - start, huge);
+	}
+}
+
+void gs__heap_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, bool huge)
+{
+	while (start < end) {
+		gs_addr stop = end;
+
+		while (w->at_span < w->n_spans && span_end(&w->span[w->at_span]) <= start) {
+			flush_span(w);
+			w->at_span++;
+		}
+		while (w->at_free < w->n_free &&
+		       w->free[w->at_free].start + w->free[w->at_free].bytes <= start)
+			w->at_free++;
+		if (w->at_span < w->n_spans && w->span[w->at_span].start <= start) {
+			stop = min_u64(end, span_end(&w->span[w->at_span]));
+			span_resident(w, start, stop, huge);
+		} else if (w->at_free < w->n_free && w->free[w->at_free].start <= start) {
+			const struct gs_rt_free_range *f = &w->free[w->at_free];
+
+			stop = min_u64(end, f->start + f->bytes);
+			if (w->at_span < w->n_spans)
+				stop = min_u64(stop, w->span[w->at_span].start);
+			resident(w, f->returned ? GS_MEM_HEAP_RETURNED : GS_MEM_HEAP_FREE,
+				 stop - start, huge);
+		} else {
+			if (w->at_span < w->n_spans)
+				stop = min_u64(stop, w->span[w->at_span].start);
+			if (w->at_free < w->n_free)
+				stop = min_u64(stop, w->free[w->at_free].start);
+			resident(w, huge ? GS_MEM_HEAP_RESERVED : GS_MEM_UNEXPLAINED, stop - start,
+				 huge);
+		}
+		start = stop;
+	}
+}
+
+/* Address space of the heap's classes, whatever is resident. @ret_objects: of slots that hold objects. */
+static void count_bytes(struct gs__heap_walk *w, uint64_t *ret_objects)
+{
+	uint64_t spans = 0, free = 0, objects = 0;
+	uint32_t n_arenas;
+
+	for (uint32_t i = 0; i < w->n_spans; i++) {
+		const struct gs_rt_span *s = &w->span[i];
+		uint64_t bytes = (uint64_t)s->n_pages * GS_RT_PAGE, used;
+
+		spans += bytes;
+		if (s->state == GS_RT_SPAN_IN_USE) {
+			used = object_bytes(s);
+			objects += used;
+			class_of(w, GS_MEM_HEAP_UNUSED)->bytes += bytes - used;
+			w->unused_bytes_by_class[s->spanclass] += bytes - used;
+		} else if (!(s->flags & GS_RT_SPAN_STACK)) {
+			class_of(w, GS_MEM_GC_WORK)->bytes += bytes;
+		} else {
+			class_of(w, GS_MEM_STACKS_FREE)->bytes += bytes;
+		}
+	}
+	for (uint32_t i = 0; i < w->n_free; i++) {
+		free += w->free[i].bytes;
+		class_of(w, w->free[i].returned ? GS_MEM_HEAP_RETURNED : GS_MEM_HEAP_FREE)->bytes +=
+			w->free[i].bytes;
+	}
+	gs_rt_heap_arenas(w->l->heap, &n_arenas);
+	if (n_arenas * GS_RT_ARENA > spans + free)
+		class_of(w, GS_MEM_HEAP_RESERVED)->bytes = n_arenas * GS_RT_ARENA - spans - free;
+	*ret_objects = objects;
+}
+
+/* Stacks in use lie in spans counted as kept for reuse so far. Those of threads with cgo lie elsewhere. */
+static void count_stacks(struct gs__heap_walk *w)
+{
+	const struct gs_rt_page_index *x = gs_rt_heap_index(w->l->heap);
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < w->l->n_stacks; i++) {
+		const struct gs_rt_span *s = gs_rt_heap_find(x, w->l->stack[i].lo);
+
+		if (s && s->state == GS_RT_SPAN_MANUAL && (s->flags & GS_RT_SPAN_STACK))
+			used += min_u64(w->l->stack[i].hi, span_end(s)) - w->l->stack[i].lo;
+	}
+	used = min_u64(used, class_of(w, GS_MEM_STACKS_FREE)->bytes);
+	class_of(w, GS_MEM_STACKS)->bytes += used;
+	class_of(w, GS_MEM_STACKS_FREE)->bytes -= used;
+}
+
+/* @total object bytes into live at the last collection and made since. */
+static uint64_t live_part(const struct gs__heap_walk *w, uint64_t total, uint64_t all)
+{
+	const struct gs_rt_memory_stats *st = gs_rt_heap_stats(w->l->heap);
+
+	if (st->heap_marked >= all)
+		return total;
+	// What is not resident was not touched or swapped, whether live or not.
+	return total == all ? st->heap_marked
+			    : (uint64_t)((double)total * (double)st->heap_marked / (double)all);
+}
+
+void gs__heap_begin(struct gs__heap_walk *w, struct gs_memory_look *l)
+{
+	*w = (struct gs__heap_walk){ .l = l };
+	if (!l->heap)
+		return;
+	w->span = gs_rt_heap_spans(l->heap, &w->n_spans);
+	w->free = gs_rt_heap_free_ranges(l->heap, &w->n_free);
+	count_bytes(w, &w->all_objects);
+	count_stacks(w);
+	class_of(w, GS_MEM_HEAP_LIVE)->bytes = live_part(w, w->all_objects, w->all_objects);
+	class_of(w, GS_MEM_HEAP_NEW)->bytes = w->all_objects - class_of(w, GS_MEM_HEAP_LIVE)->bytes;
+}
+
+/* Which sizes of objects have the free slots. */
+static void fragmentation_items(struct gs__heap_walk *w)
+{
+	uint64_t size[256] = { 0 };
+	uint32_t spans[256] = { 0 };
+
+	for (uint32_t i = 0; i < w->n_spans; i++)
+		if (w->span[i].state == GS_RT_SPAN_IN_USE) {
+			size[w->span[i].spanclass] = w->span[i].elem_size;
+			spans[w->span[i].spanclass]++;
+		}
+	for (uint32_t c = 0; c < 256; c++) {
+		char name[64], text[32];
+		uint32_t item;
+
+		if (w->unused_bytes_by_class[c] == 0)
+			continue;
+		// Span class 0 and 1 are objects with spans of their own (runtime/mheap.go, makeSpanClass).
+		if (c < 2)
+			snprintf(name, sizeof(name), "ends of large objects");
+		else
+			snprintf(name, sizeof(name), "slots of %s",
+				 gs__mem_size(size[c], text, sizeof(text)));
+		item = gs__item(w->l, GS_MEM_HEAP_UNUSED, name, NULL, 0);
+		gs__item_count(w->l, item, w->unused_bytes_by_class[c], w->unused_by_class[c], 0);
+		if (item)
+			w->l->items.v[item - 1].count += spans[c];
+	}
+}
+
+void gs__heap_end(struct gs__heap_walk *w)
+{
+	struct gs_mem_class *lazy = class_of(w, GS_MEM_HEAP_LAZY);
+	struct gs_mem_class *returned = class_of(w, GS_MEM_HEAP_RETURNED);
+	uint64_t live, n;
+
+	if (!w->l->heap)
+		return;
+	if (w->at_span < w->n_spans)
+		flush_span(w);
+	live = live_part(w, w->objects, w->all_objects);
+	class_of(w, GS_MEM_HEAP_LIVE)->resident_bytes += live;
+	class_of(w, GS_MEM_HEAP_NEW)->resident_bytes += w->objects - live;
+	if (w->objects) {
+		n = (uint64_t)((double)w->objects_huge * (double)live / (double)w->objects);
+		class_of(w, GS_MEM_HEAP_LIVE)->huge_bytes += n;
+		class_of(w, GS_MEM_HEAP_NEW)->huge_bytes += w->objects_huge - n;
+	}
+	n = min_u64(w->l->heap_lazy_bytes, returned->resident_bytes);
+	lazy->resident_bytes = n;
+	lazy->bytes = n;
+	returned->resident_bytes -= n;
+	returned->bytes -= min_u64(n, returned->bytes);
+	n = min_u64(returned->huge_bytes, returned->resident_bytes);
+	lazy->huge_bytes = returned->huge_bytes - n;
+	returned->huge_bytes = n;
+	for (unsigned int c = GS_MEM_HEAP_LIVE; c <= GS_MEM_GC_WORK; c++)
+		if (w->l->r.class[c].bytes || w->l->r.class[c].resident_bytes)
+			w->l->r.class[c].mappings = w->l->heap_mappings;
+	fragmentation_items(w);
+}
