@@ -60,6 +60,7 @@ enum {
 	GS_ARG_FILE = 4, /* any file */
 	GS_ARG_OPTIONAL = 8,
 	GS_ARG_COMMAND = 16, /* name of a command (help) */
+	GS_ARG_PROGRAM = 32, /* or a program to start: "-- CMD ARGS" */
 };
 
 /* Flags of a command. */
@@ -74,7 +75,8 @@ struct gs_common {
 	const char *exe;     /* --exe: executable of a core file */
 	int64_t duration_ns; /* -d/--duration, 0: not given */
 	bool quiet;
-	const char *target; /* positional argument, NULL if none */
+	const char *target;   /* positional argument, NULL if none */
+	char *const *program; /* words behind "--", NULL-terminated; NULL if none */
 	const struct gs_cmd *cmd;
 };
 

@@ -85,7 +85,7 @@ void gs__help_wrap(struct gs_out *o, const char *text, unsigned int col, unsigne
 
 static const char *target_name(const struct gs_cmd *cmd)
 {
-	switch (cmd->target & ~(unsigned int)GS_ARG_OPTIONAL) {
+	switch (cmd->target & ~(unsigned int)(GS_ARG_OPTIONAL | GS_ARG_PROGRAM)) {
 	case GS_ARG_PID:
 		return "PID|=NAME";
 	case GS_ARG_PID | GS_ARG_CORE:
@@ -109,6 +109,8 @@ void gs__help_synopsis(struct gs_out *o, const struct gs_cmd *cmd)
 	if (t)
 		gs_out_printf(o, cmd->target & GS_ARG_OPTIONAL ? " [%s]" : " %s", t);
 	gs_out_str(o, " [options]");
+	if (cmd->target & GS_ARG_PROGRAM)
+		gs_out_printf(o, ", or gosonde %s [options] -- PROGRAM [ARG...]", cmd->name);
 }
 
 void gs__help_option_text(struct gs_out *o, const struct gs_opt *opt)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Parser over the option tables. Accepted: --name, --name=value, --name value, -x, -xvalue, -x value,
- * -xyz for flags, and "--". Names are matched whole: an abbreviation that works today would change its
- * meaning with the next option. A later value of the same option replaces an earlier one, except for
- * repeatable options.
+ * -xyz for flags, and "--", behind which some commands take a program and its arguments. Names are
+ * matched whole: an abbreviation that works today would change its meaning with the next option. A later
+ * value of the same option replaces an earlier one, except for repeatable options.
  */
 #include "cli/options.h"
 
@@ -279,7 +279,8 @@ static const char *target_words(const struct gs_cmd *cmd)
 	if (cmd->target & GS_ARG_FILE)
 		return "a file";
 	if (cmd->target & GS_ARG_CORE)
-		return "a PID, =NAME or a core file";
+		return cmd->target & GS_ARG_PROGRAM ? "a PID, =NAME, a core file or -- PROGRAM"
+						    : "a PID, =NAME or a core file";
 	return cmd->target & GS_ARG_COMMAND ? "a command" : "a PID or =NAME";
 }
 
@@ -299,6 +300,20 @@ static int take_target(const struct gs_cmd *cmd, struct gs_common *c, const char
 	return 0;
 }
 
+/* All that is left is a program and its arguments. */
+static int take_program(struct gs_common *c, struct words *w, struct gs_err *err)
+{
+	if (c->target)
+		return gs_fail(err, -EINVAL, 0,
+			       "the target is already \"%s\": no program can be started beside it",
+			       c->target);
+	if (w->at == w->argc || !w->argv[w->at][0])
+		return gs_fail(err, -EINVAL, 0, "-- is followed by no program");
+	c->program = w->argv + w->at;
+	w->at = w->argc;
+	return 0;
+}
+
 static int parse_words(const struct gs_cmd *cmd, struct words *w, void *args, struct gs_err *err)
 {
 	bool ended = false;
@@ -307,7 +322,9 @@ static int parse_words(const struct gs_cmd *cmd, struct words *w, void *args, st
 	while (r == 0 && w->at < w->argc) {
 		const char *word = w->argv[w->at++];
 
-		if (!ended && strcmp(word, "--") == 0)
+		if (!ended && strcmp(word, "--") == 0 && cmd->target & GS_ARG_PROGRAM)
+			r = take_program(args, w, err);
+		else if (!ended && strcmp(word, "--") == 0)
 			ended = true;
 		else if (!ended && strncmp(word, "--", 2) == 0)
 			r = parse_long(cmd, word + 2, w, args, err);
@@ -332,7 +349,7 @@ int gs_options_parse(const struct gs_cmd *cmd, int argc, char **argv, void *args
 	r = set_fallbacks(cmd, args, err);
 	assert(r == 0); // a default that its own table refuses
 	r = parse_words(cmd, &w, args, err);
-	if (r == 0 && needs_target && !c->target)
+	if (r == 0 && needs_target && !c->target && !c->program)
 		return gs_fail(err, -EINVAL, 0, "no target: expected %s, as in `gosonde %s %s`",
 			       target_words(cmd), cmd->name,
 			       cmd->target & GS_ARG_FILE ? "FILE" : "1234");

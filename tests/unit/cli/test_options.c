@@ -95,6 +95,31 @@ static void test_forms(void **state)
 	assert_string_equal(a.name, "a=b");
 }
 
+static void test_program(void **state)
+{
+	static const struct gs_cmd starts = { .name = "starts",
+					      .target = GS_ARG_PID | GS_ARG_PROGRAM,
+					      .args_size = sizeof(struct args) };
+	struct gs_err err;
+	struct args a;
+
+	gs_assert_ok(PARSE(&starts, &a, &err, "-q", "--", "ls", "-l", "--", "x"), &err);
+	assert_null(a.common.target);
+	assert_true(a.common.quiet);
+	assert_string_equal(a.common.program[0], "ls");
+	assert_string_equal(a.common.program[3], "x");
+	assert_null(a.common.program[4]);
+	gs_assert_ok(PARSE(&starts, &a, &err, "1"), &err);
+	assert_null(a.common.program);
+	assert_int_equal(PARSE(&starts, &a, &err, "1", "--", "ls"), -EINVAL);
+	assert_int_equal(PARSE(&starts, &a, &err, "--"), -EINVAL);
+	assert_int_equal(PARSE(&starts, &a, &err, "--", ""), -EINVAL);
+	/* Other commands keep to what -- means elsewhere. */
+	gs_assert_ok(PARSE(&once, &a, &err, "--", "1"), &err);
+	assert_string_equal(a.common.target, "1");
+	assert_null(a.common.program);
+}
+
 static void test_defaults(void **state)
 {
 	struct gs_err err;
@@ -234,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_program),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_repeated),
 		cmocka_unit_test(test_end_of_options),
