@@ -154,7 +154,7 @@ static int find_closed(struct gs_leaks *l, struct closed *first, struct closed *
 	GS_CLEANUP(gs_rt_gs_freep) struct gs_rt_gs *gs_again = NULL;
 	struct gs_incomplete_list ignored = { .n = 0 };
 	bool live = !l->o.still && gs_target_kind(l->target) == GS_TARGET_PROCESS;
-	int64_t begin_ns = gs_now_ns(), wait_ns;
+	int64_t begin_ns = gs_now_ns(), wait_ns = 0;
 	char text[96];
 	int r;
 

@@ -139,7 +139,7 @@ static int site_of(struct growth *w, const struct gs_frame *created_by, uint32_t
 static int count(void *ctx, const struct gs_goroutine *g)
 {
 	struct growth *w = ctx;
-	struct seen *s;
+	struct seen *s = NULL;
 	uint32_t site;
 	int r;
 

@@ -139,7 +139,7 @@ static int confirm(struct gs_leaks *l, struct candidates *io, uint32_t *ret_race
 {
 	GS_CLEANUP(gs_freep) struct candidate *free_now = NULL;
 	GS_CLEANUP(gs_freep) struct candidate *free_blocked = NULL;
-	struct candidates now, blocked;
+	struct candidates now = { .n = 0 }, blocked = { .n = 0 };
 	uint32_t n = 0, raced = 0;
 	int r = collect(l->look, &now, err);
 
@@ -254,7 +254,7 @@ int gs__leaks_unreachable(struct gs_leaks *l, struct gs_err *err)
 {
 	GS_CLEANUP(gs_freep) struct candidate *owned = NULL;
 	struct gs_heap_mark_stats stats;
-	struct candidates c;
+	struct candidates c = { .n = 0 };
 	int r = take_look(l, err);
 
 	if (r == 0)

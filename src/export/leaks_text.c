@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * leaks as text. The verdict first, then findings, most goroutines first:
+ *
+ *	shop (PID 4711, go1.26.10): 312 of 1,204 goroutines will never run again
+ *
+ *	300 goroutines  chan receive  unreachable, high
+ *	    blocked on channel 0xc000123000, unbuffered, 1 goroutine receives; nothing that can run refers to it
+ *	    for at least 12m05s; stacks 614 KiB, and 2.3 MiB of heap that only they keep
+ *	    goroutines 18, 19, 22, 31, …
+ *	    main.(*Hub).wait        /src/hub.go:41
+ *	    created by main.serve   /src/main.go:77
+ *
+ * Names are foreign and go out escaped; lines are cut to the terminal's width.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "export/leaks_export.h"
+#include "model/func_name.h"
+
+#define IDS_SHOWN 8u
+
+struct text {
+	struct gs_out *o;
+	struct gs_out line;
+	const struct gs_leaks_print *p;
+	bool generic_methods;
+};
+
+enum style { PLAIN, BOLD, ALARM, DIM };
+
+/* Write the line, cut to the width. What is in it is escaped: each character is one column. */
+static void put_line(struct text *t, enum style style)
+{
+	static const char *const on[] = { "", "\033[1m", "\033[1;31m", "\033[2m" };
+	size_t cut = 0, at = 0;
+	unsigned int columns = 0;
+
+	while (at < t->line.len) {
+		size_t n = gs_utf8_len(t->line.buf + at, t->line.len - at);
+
+		if (t->p->width && ++columns > t->p->width)
+			break;
+		at += n ? n : 1;
+		if (!t->p->width || columns < t->p->width)
+			cut = at;
+	}
+	if (t->p->colour)
+		gs_out_str(t->o, on[style]);
+	gs_out_bytes(t->o, t->line.buf, at < t->line.len ? cut : at);
+	if (at < t->line.len)
+		gs_out_str(t->o, "…");
+	if (t->p->colour && style != PLAIN)
+		gs_out_str(t->o, "\033[0m");
+	gs_out_char(t->o, '\n');
+	t->line.len = 0;
+}
+
+static void put_name(struct text *t, const char *s)
+{
+	gs_out_name(&t->line, s, strlen(s));
+}
+
+static const char *bytes_text(char buf[24], uint64_t bytes)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double v = (double)bytes;
+	size_t i = 0;
+
+	while (v >= 1023.5 && i + 1 < GS_ARRAY_SIZE(units)) {
+		v /= 1024;
+		i++;
+	}
+	snprintf(buf, 24, "%.*f %s", i && v < 9.95 ? 1 : 0, v, units[i]);
+	return buf;
+}
+
+static const char *time_text(char buf[24], int64_t ns)
+{
+	double s = (double)ns / 1e9;
+
+	if (s < 9.95)
+		snprintf(buf, 24, "%.1f s", s);
+	else if (s < 119.5)
+		snprintf(buf, 24, "%.0f s", s);
+	else if (s < 7200)
+		snprintf(buf, 24, "%.0f min", s / 60);
+	else if (s < 172800)
+		snprintf(buf, 24, "%.0f h", s / 3600);
+	else
+		snprintf(buf, 24, "%.0f days", s / 86400);
+	return buf;
+}
+
+/* "1,204" */
+static void put_count(struct text *t, uint64_t n)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			gs_out_char(&t->line, ',');
+		gs_out_char(&t->line, digits[i]);
+	}
+}
+
+static void put_goroutines(struct text *t, uint64_t n)
+{
+	put_count(t, n);
+	gs_out_str(&t->line, n == 1 ? " goroutine" : " goroutines");
+}
+
+/* ---- the head ---- */
+
+static void put_process(struct text *t, const struct gs_leaks_result *r)
+{
+	put_name(t, r->process && r->process->service && r->process->service[0]
+			    ? r->process->service
+			    : "process");
+	if (!r->process)
+		return;
+	gs_out_str(&t->line, " (");
+	if (r->process->pid > 0)
+		gs_out_printf(&t->line, "PID %d, ", r->process->pid);
+	put_name(t, r->process->go_version ? r->process->go_version : "unknown release");
+	gs_out_char(&t->line, ')');
+}
+
+static uint64_t findings_of(const struct gs_leaks_result *r, enum gs_leak_kind k,
+			    uint64_t *ret_count)
+{
+	uint64_t n = 0;
+
+	*ret_count = 0;
+	for (uint32_t i = 0; i < r->n_leaks; i++) {
+		if (r->leaks[i].kind != k)
+			continue;
+		n++;
+		*ret_count += r->leaks[i].count;
+	}
+	return n;
+}
+
+static void head(struct text *t, const struct gs_leaks_result *r)
+{
+	uint64_t unreachable, connection, growth, sites;
+
+	(void)findings_of(r, GS_LEAK_UNREACHABLE, &unreachable);
+	(void)findings_of(r, GS_LEAK_CONNECTION, &connection);
+	sites = findings_of(r, GS_LEAK_GROWTH, &growth);
+	put_process(t, r);
+	gs_out_str(&t->line, ": ");
+	if (r->n_leaks == 0) {
+		gs_out_str(&t->line, "no leaks found in ");
+		put_goroutines(t, r->goroutines);
+	}
+	if (unreachable) {
+		put_count(t, unreachable);
+		gs_out_str(&t->line, " of ");
+		put_goroutines(t, r->goroutines);
+		gs_out_str(&t->line, " will never run again");
+	}
+	if (connection) {
+		gs_out_str(&t->line, unreachable ? ", " : "");
+		put_goroutines(t, connection);
+		gs_out_str(&t->line, connection == 1 ? " outlived its connection"
+						     : " outlived their connections");
+	}
+	if (sites)
+		gs_out_printf(&t->line, "%s%" PRIu64 " go statement%s only more and more",
+			      unreachable || connection ? ", " : "", sites,
+			      sites == 1 ? " has" : "s have");
+	put_line(t, r->n_leaks ? ALARM : BOLD);
+}
+
+/* ---- findings ---- */
+
+static void put_frame(struct text *t, const char *before, const struct gs_frame *f)
+{
+	const struct gs_func_name n = gs_func_name_split(f->function, t->generic_methods);
+
+	gs_out_printf(&t->line, "    %s", before);
+	for (unsigned int i = 0; i < n.n; i++)
+		gs_out_name(&t->line, n.piece[i], n.len[i]);
+	if (n.n == 0 || !f->function[0])
+		gs_out_hex(&t->line, f->pc);
+	if (f->file[0]) {
+		gs_out_str(&t->line, "  ");
+		put_name(t, f->file);
+		if (f->line)
+			gs_out_printf(&t->line, ":%u", f->line);
+	}
+	put_line(t, PLAIN);
+}
+
+static void put_stack(struct text *t, const struct gs_leak *l)
+{
+	const struct gs_stack *s = l->stack;
+	unsigned int shown = 0, left = 0;
+	bool all = true;
+
+	for (uint32_t i = 0; s && i < s->n_frames; i++)
+		all = all && s->frames[i].flags & GS_FRAME_HIDDEN;
+	for (uint32_t i = 0; s && i < s->n_frames; i++) {
+		if (!all && s->frames[i].flags & GS_FRAME_HIDDEN)
+			continue;
+		if (t->p->frames && shown == t->p->frames) {
+			left++;
+			continue;
+		}
+		put_frame(t, "", &s->frames[i]);
+		shown++;
+	}
+	if (left) {
+		gs_out_printf(&t->line, "    … %u more", left);
+		put_line(t, DIM);
+	}
+	if (l->created_by)
+		put_frame(t, "created by ", l->created_by);
+}
+
+static void put_ids(struct text *t, const struct gs_leak *l)
+{
+	gs_out_printf(&t->line, "    goroutine%s", l->count == 1 ? "" : "s");
+	for (uint32_t i = 0; i < l->n_ids && i < IDS_SHOWN; i++)
+		gs_out_printf(&t->line, "%s %" PRIu64, i ? "," : "", l->goroutine_ids[i]);
+	if (l->count > IDS_SHOWN)
+		gs_out_str(&t->line, ", …");
+	put_line(t, PLAIN);
+}
+
+static void put_unreachable(struct text *t, const struct gs_leak *l)
+{
+	char a[24];
+
+	gs_out_str(&t->line, "    blocked on ");
+	put_name(t, l->blocked_on ? l->blocked_on : "something");
+	put_line(t, PLAIN);
+	gs_out_str(&t->line, "    ");
+	if (l->longest_wait_ns >= 0)
+		gs_out_printf(&t->line, "for at least %s; ", time_text(a, l->longest_wait_ns));
+	gs_out_printf(&t->line, "stacks %s", bytes_text(a, l->stack_bytes));
+	if (l->held_bytes != UINT64_MAX)
+		gs_out_printf(&t->line, ", and %s of heap that only %s",
+			      bytes_text(a, l->held_bytes),
+			      l->count == 1 ? "it keeps" : "they keep");
+	put_line(t, PLAIN);
+}
+
+static void put_connection(struct text *t, const struct gs_leak *l)
+{
+	char a[24];
+
+	gs_out_str(&t->line, "    ");
+	put_name(t, l->role ? l->role : "connection");
+	if (l->fd >= 0)
+		gs_out_printf(&t->line, ", fd %d", l->fd);
+	if (l->peer) {
+		gs_out_str(&t->line, ", peer ");
+		put_name(t, l->peer);
+	}
+	if (l->socket_state) {
+		gs_out_str(&t->line, ": ");
+		put_name(t, l->socket_state);
+	}
+	if (l->closed_ns >= 0)
+		gs_out_printf(&t->line, " for %s%s", l->closed_at_least ? "at least " : "",
+			      time_text(a, l->closed_ns));
+	put_line(t, PLAIN);
+}
+
+static void put_growth(struct text *t, const struct gs_leak *l)
+{
+	bool any = false;
+
+	gs_out_printf(&t->line,
+		      "    from %" PRIu64 ", %.2g more a second; most are stuck here. Ages:",
+		      l->count_before, l->per_second);
+	for (unsigned int i = 0; i < GS_LEAK_AGES; i++) {
+		if (!l->ages[i])
+			continue;
+		gs_out_printf(&t->line, "%s %s %" PRIu64, any ? "," : "", gs_leak_age_name(i),
+			      l->ages[i]);
+		any = true;
+	}
+	put_line(t, PLAIN);
+}
+
+static void finding(struct text *t, const struct gs_leak *l)
+{
+	put_line(t, PLAIN);
+	put_goroutines(t, l->count);
+	gs_out_str(&t->line, "  ");
+	put_name(t, l->wait_reason ? l->wait_reason : l->state ? l->state : "");
+	gs_out_printf(&t->line, "  %s, %s", gs_leak_kind_name(l->kind),
+		      gs_leak_confidence_name(l->confidence));
+	put_line(t, BOLD);
+	if (l->kind == GS_LEAK_UNREACHABLE)
+		put_unreachable(t, l);
+	else if (l->kind == GS_LEAK_CONNECTION)
+		put_connection(t, l);
+	else
+		put_growth(t, l);
+	put_ids(t, l);
+	put_stack(t, l);
+}
+
+static void foot(struct text *t, const struct gs_leaks_result *r)
+{
+	char a[24], b[24];
+
+	put_line(t, PLAIN);
+	if (r->ran[GS_LEAK_UNREACHABLE]) {
+		gs_out_printf(&t->line, "%" PRIu32 " look%s at %s of reachable heap", r->looks,
+			      r->looks == 1 ? "" : "s", bytes_text(a, r->heap_bytes_marked));
+		gs_out_printf(&t->line, ", %s for the last one", time_text(b, r->mark_ns));
+		if (r->candidates_dismissed)
+			gs_out_printf(&t->line, "; %" PRIu64 " suspect%s dismissed",
+				      r->candidates_dismissed,
+				      r->candidates_dismissed == 1 ? "" : "s");
+		put_line(t, DIM);
+	}
+	if (r->ran[GS_LEAK_GROWTH]) {
+		gs_out_printf(&t->line, "watched for growth for %s", time_text(a, r->watched_ns));
+		put_line(t, DIM);
+	}
+}
+
+void gs_leaks_text(struct gs_out *o, const struct gs_leaks_result *r,
+		   const struct gs_leaks_print *p)
+{
+	unsigned int minor = gs_go_version_minor(r->process ? r->process->go_version : NULL);
+	struct text t = { .o = o, .p = p, .generic_methods = minor == 0 || minor >= 27 };
+
+	gs_out_init_mem(&t.line);
+	head(&t, r);
+	for (uint32_t i = 0; i < r->n_leaks; i++)
+		finding(&t, &r->leaks[i]);
+	foot(&t, r);
+	if (t.line.error && !o->error)
+		o->error = t.line.error;
+	gs_out_deinit(&t.line);
+}
