@@ -49,6 +49,8 @@ static int read_all(struct gs_rt_heap *h, struct gs_incomplete_list *inc, struct
 		r = gs__heap_read_pages(h, inc, err);
 	if (r == 0)
 		r = gs__heap_read_stats(h, inc, err);
+	if (r == 0)
+		r = gs__heap_read_meta(h, inc, err);
 	return r;
 }
 

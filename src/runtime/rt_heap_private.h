@@ -58,5 +58,7 @@ GS_CHECKED int gs__heap_read_pages(struct gs_rt_heap *h, struct gs_incomplete_li
 				   struct gs_err *err);
 GS_CHECKED int gs__heap_read_stats(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
 				   struct gs_err *err);
+GS_CHECKED int gs__heap_read_meta(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
+				  struct gs_err *err);
 
 #endif

@@ -265,6 +265,30 @@ static int read_pacer(struct gs_rt_heap *h, struct gs_incomplete_list *inc, stru
 	return r == -GS_E_FAULT ? 0 : r;
 }
 
+/* Goals and settings lie in globals of their own; without them the scavenger's aims are not known. */
+static void read_goals(struct gs_rt_heap *h)
+{
+	const struct gs_go_more_globals *more = gs__rt_more_globals(h->rt);
+	struct gs_rt_memory_stats *m = &h->stats;
+	uint64_t goal[2];
+	uint32_t dontneed;
+
+	if (!more)
+		return;
+	if (more->checked[GS_GO_MORE_SCAVENGE] &&
+	    gs_memory_read(h->rt->mem, more->addr[GS_GO_MORE_SCAVENGE], goal, sizeof(goal), NULL) ==
+		    0) {
+		m->has_scavenger = true;
+		m->gc_percent_goal = goal[0];
+		m->memory_limit_goal = goal[1];
+	}
+	if (more->checked[GS_GO_MORE_PHYS_HUGE_PAGE])
+		m->physical_huge_page = word(h, more->addr[GS_GO_MORE_PHYS_HUGE_PAGE]);
+	if (more->checked[GS_GO_MORE_MADVDONTNEED] &&
+	    gs_memory_u32(h->rt->mem, more->addr[GS_GO_MORE_MADVDONTNEED], &dontneed, NULL) == 0)
+		m->madv_free = dontneed == 0;
+}
+
 static void read_scavenger(struct gs_rt_heap *h)
 {
 	struct gs_rt_memory_stats *m = &h->stats;
@@ -274,6 +298,7 @@ static void read_scavenger(struct gs_rt_heap *h)
 	m->released_background = background ? word(h, background) : UINT64_MAX;
 	m->released_eager = eager ? word(h, eager) : UINT64_MAX;
 	m->gc_percent_goal = m->memory_limit_goal = UINT64_MAX;
+	read_goals(h);
 }
 
 int gs__heap_read_stats(struct gs_rt_heap *h, struct gs_incomplete_list *inc, struct gs_err *err)
