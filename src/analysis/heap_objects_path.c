@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A shortest path from a root to an object of a type: breadth first over the whole heap, with the parent of each slot in the
+ * place of its label. Objects of a level are read in the order of memory, many at once.
+ *
+ * A path says which object leads to which. Through which word, and what that is called, is found by reading the few objects
+ * of the path again; on a live process the word may be gone by then, and the step has no name.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis/heap_objects_private.h"
+
+enum {
+	BATCH = 256,
+	PIECE = 1 << 20, /* of an object; also of a batch */
+	MAX_STEPS = 1000,
+	MAX_CHAIN = 1 << 20,
+	MAX_NAME = 512,
+	MAX_DEPTH = 32,
+};
+#define FROM_ROOT GS__HO_PINNED /* the rest is the number of a root, not of a slot */
+
+struct gs__ho_search {
+	const struct gs_rt_span **span; /* with objects, by the number of the first */
+	uint32_t n_spans;
+	uint32_t *level, *next; /* slots */
+	uint32_t n_level, n_next, level_cap, next_cap;
+	uint8_t *wanted; /* by number of type */
+	uint32_t found;
+	bool roots, any, no_memory;
+	uint8_t *buffer;
+};
+
+/* --- slots -------------------------------------------------------------------------------------------------------- */
+
+static const struct gs_rt_span *span_of(const struct gs__ho_search *q, uint32_t slot)
+{
+	uint32_t lo = 0, hi = q->n_spans;
+
+	while (hi - lo > 1) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (q->span[mid]->first_object <= slot)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return q->span[lo];
+}
+
+static gs_addr start_of(const struct gs_rt_span *s, uint32_t slot)
+{
+	return s->start + (slot - s->first_object) * s->elem_size;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct gs_rt_span *const *p = a, *const *q = b;
+
+	return (*p)->first_object < (*q)->first_object ? -1
+						       : (*p)->first_object > (*q)->first_object;
+}
+
+static bool push(struct gs__ho_search *q, uint32_t slot)
+{
+	if (q->n_next == q->next_cap) {
+		uint32_t cap = q->next_cap ? q->next_cap * 2 : 65536;
+		uint32_t *more = gs_array_resize(q->next, cap, sizeof(*more));
+
+		if (!more)
+			return false;
+		q->next = more;
+		q->next_cap = cap;
+	}
+	q->next[q->n_next++] = slot;
+	return true;
+}
+
+void gs__ho_search_arrive(struct gs_heap_objects *x, uint32_t parent, uint32_t slot)
+{
+	struct gs__ho_search *q = x->search;
+
+	if (x->label[slot] || q->any)
+		return;
+	x->label[slot] = parent | (q->roots ? FROM_ROOT : 0);
+	if (q->wanted[gs__ho_type_of(x->known[slot])] &&
+	    gs__ho_level_of(x->known[slot]) >= GS__HO_LIKELY) {
+		q->any = true;
+		q->found = slot;
+	} else if (!push(q, slot)) {
+		q->no_memory = true;
+	}
+}
+
+/* --- the search --------------------------------------------------------------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint32_t header_of(const struct gs_rt_span *s)
+{
+	return s->flags & GS_RT_SPAN_HEADERS ? 8 : 0;
+}
+
+static void scan(struct gs_heap_objects *x, uint32_t slot, const struct gs_rt_span *s,
+		 const uint8_t *bytes, uint64_t n, uint64_t offset)
+{
+	uint32_t known = x->known[slot], header = offset ? 0 : header_of(s);
+	struct gs__ho_bytes b = {
+		.word = (const uint64_t *)(const void *)(bytes + header),
+		.n = (uint32_t)((n - header) / 8),
+		.offset = offset,
+		.label = slot + 1,
+		.type = gs__ho_type_of(known),
+		.only_typed = gs__ho_level_of(known) == GS__HO_SURE,
+	};
+
+	gs__ho_scan(x, &b);
+}
+
+static int scan_large(struct gs_heap_objects *x, uint32_t slot, const struct gs_rt_span *s,
+		      struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+
+	for (uint64_t at = 0; at < s->elem_size && !q->any; at += PIECE) {
+		struct gs_read rd = { .addr = s->start + at,
+				      .buf = q->buffer,
+				      .len = s->elem_size - at < PIECE ? s->elem_size - at
+								       : PIECE };
+		int r = x->mem->readv(x->mem->ctx, &rd, 1, err);
+
+		if (r < 0)
+			return r;
+		if (rd.result == 0)
+			scan(x, slot, s, q->buffer, rd.len, at);
+	}
+	return 0;
+}
+
+/* As many objects of the level from @i on as fit a batch. @return the next one. */
+static int scan_some(struct gs_heap_objects *x, uint32_t *i, struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+	const struct gs_rt_span *span[BATCH];
+	uint32_t slot[BATCH], n = 0;
+	struct gs_read rd[BATCH];
+	uint64_t used = 0;
+	int r;
+
+	for (; *i < q->n_level && n < BATCH; ++*i) {
+		const struct gs_rt_span *s = span_of(q, q->level[*i]);
+
+		if (s->flags & GS_RT_SPAN_NOSCAN)
+			continue;
+		if (used + s->elem_size > PIECE)
+			break;
+		span[n] = s;
+		slot[n] = q->level[*i];
+		rd[n++] = (struct gs_read){ .addr = start_of(s, q->level[*i]),
+					    .buf = q->buffer + used,
+					    .len = s->elem_size };
+		used += s->elem_size;
+	}
+	if (n == 0)
+		return *i < q->n_level
+			       ? scan_large(x, q->level[(*i)], span_of(q, q->level[*i]), err)
+			       : 0;
+	r = x->mem->readv(x->mem->ctx, rd, n, err);
+	for (uint32_t k = 0; r >= 0 && k < n; k++)
+		if (rd[k].result == 0)
+			scan(x, slot[k], span[k], rd[k].buf, rd[k].len, 0);
+	return r < 0 ? r : 0;
+}
+
+static int scan_level(struct gs_heap_objects *x, struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+	uint32_t *swap = q->level, cap = q->level_cap;
+
+	q->level = q->next;
+	q->n_level = q->n_next;
+	q->level_cap = q->next_cap;
+	q->next = swap;
+	q->next_cap = cap;
+	q->n_next = 0;
+	qsort(q->level, q->n_level, sizeof(*q->level), by_number);
+	for (uint32_t i = 0; i < q->n_level && !q->any;) {
+		uint32_t before = i;
+		int r = scan_some(x, &i, err);
+
+		if (r < 0)
+			return r;
+		/* A large object was scanned alone. */
+		if (i == before)
+			i++;
+		gs__ho_flush(x);
+	}
+	return q->no_memory ? gs_fail(err, -ENOMEM, 0, "cannot look for a path: out of memory") : 0;
+}
+
+/* --- names of steps ----------------------------------------------------------------------------------------------- */
+
+/* ".orders[3].next" for the word at @at in a value of type @t. */
+static void name_word(struct gs_heap_objects *x, const struct gs_go_type *t, uint64_t at, char *to,
+		      size_t size)
+{
+	size_t len = 0;
+
+	to[0] = '\0';
+	for (int depth = 0; t && depth < MAX_DEPTH && len < size - 1; depth++) {
+		const struct gs_go_type_field *f = NULL;
+		int n;
+
+		if (!gs_go_type_complete(x->types, t))
+			return;
+		if (t->kind == GS_GO_KIND_ARRAY && t->elem && t->elem->size) {
+			n = snprintf(to + len, size - len, "[%" PRIu64 "]", at / t->elem->size);
+			at %= t->elem->size;
+			t = t->elem;
+		} else if (t->kind == GS_GO_KIND_STRUCT) {
+			for (uint32_t i = 0; i < t->n_fields && t->fields[i].offset <= at; i++)
+				f = &t->fields[i];
+			if (!f || !f->type)
+				return;
+			n = snprintf(to + len, size - len, ".%s", f->name);
+			at -= f->offset;
+			t = f->type;
+		} else {
+			return;
+		}
+		len += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static const char *name_in_object(struct gs_heap_objects *x, uint32_t known, uint64_t at)
+{
+	const struct gs__ho_type *t = x->type[gs__ho_type_of(known)];
+	bool told = gs__ho_type_of(known) && gs__ho_level_of(known) >= GS__HO_LIKELY;
+	char text[MAX_NAME] = "", rest[MAX_NAME] = "";
+
+	if (told && t->form == GS__HO_ARRAY && t->unit) {
+		name_word(x, t->go, at % t->unit, rest, sizeof(rest) - 32);
+		(void)snprintf(text, sizeof(text), "[%" PRIu64 "]%.400s", at / t->unit, rest);
+	} else if (told && t->form == GS__HO_OBJECT) {
+		name_word(x, t->go, at, text, sizeof(text));
+	}
+	if (!text[0])
+		(void)snprintf(text, sizeof(text), "+%" PRIu64, at);
+	return gs_arena_strndup(x->arena, text, strlen(text));
+}
+
+/* The word in [@from, @from + @n) that points into the slot. @return its offset, UINT64_MAX if it is gone. */
+static uint64_t word_to(struct gs_heap_objects *x, gs_addr from, uint64_t n, gs_addr start,
+			uint64_t size)
+{
+	struct gs__ho_search *q = x->search;
+
+	for (uint64_t at = 0; at < n; at += PIECE) {
+		uint64_t len = n - at < PIECE ? n - at : PIECE, v;
+
+		if (gs_memory_read(x->mem, from + at, q->buffer, len, NULL) < 0)
+			return UINT64_MAX;
+		for (uint64_t i = 0; i + 8 <= len; i += 8) {
+			memcpy(&v, q->buffer + i, 8);
+			if (v - start < size)
+				return at + i;
+		}
+	}
+	return UINT64_MAX;
+}
+
+static const char *known_name(const struct gs_heap_objects *x, uint32_t slot)
+{
+	uint32_t known = x->known[slot];
+
+	return gs__ho_level_of(known) >= GS__HO_LIKELY ? x->type[gs__ho_type_of(known)]->name
+						       : NULL;
+}
+
+/* How the parent leads to @slot. */
+static struct gs_heap_path_step step_from(struct gs_heap_objects *x, uint32_t parent, uint32_t slot)
+{
+	struct gs__ho_search *q = x->search;
+	const struct gs_rt_span *s = span_of(q, slot), *from = span_of(q, parent);
+	gs_addr start = start_of(s, slot), at = start_of(from, parent);
+	uint64_t word = word_to(x, at, from->elem_size, start, s->elem_size);
+	const char *what = NULL;
+
+	if (word != UINT64_MAX && word >= header_of(from))
+		what = name_in_object(x, x->known[parent], word - header_of(from));
+	return (struct gs_heap_path_step){ .what = what ? what : "?",
+					   .addr = start,
+					   .type = known_name(x, slot) };
+}
+
+/* The root, and how it leads to @slot: with the name of a field where there is one. */
+static void steps_of_root(struct gs_heap_objects *x, uint32_t label, uint32_t slot,
+			  struct gs_heap_path_step step[2])
+{
+	const struct gs__ho_root *root = &x->root[label - 1];
+	const struct gs_rt_span *s = span_of(x->search, slot);
+	bool variable = root->kind == GS__HO_VARIABLE && root->type;
+	char field[MAX_NAME] = "";
+	uint64_t word;
+
+	step[0] =
+		(struct gs_heap_path_step){ .what = gs__ho_root_name(x, root),
+					    .addr = root->kind == GS__HO_GOROUTINES ? 0 : root->at,
+					    .type = variable ? root->type->name : NULL };
+	step[1] = (struct gs_heap_path_step){ .what = "*",
+					      .addr = start_of(s, slot),
+					      .type = known_name(x, slot) };
+	if (!variable)
+		return;
+	word = word_to(x, root->at, root->type->size, start_of(s, slot), s->elem_size);
+	if (word != UINT64_MAX)
+		name_word(x, root->type, word, field, sizeof(field));
+	if (field[0])
+		step[1].what = gs_arena_strndup(x->arena, field, strlen(field));
+}
+
+static int make_path(struct gs_heap_objects *x, struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+	struct gs_heap_path_step *step;
+	uint32_t n = 0, max, slot = q->found, at;
+
+	while (n < MAX_CHAIN && !(x->label[slot] & FROM_ROOT)) {
+		slot = x->label[slot] - 1;
+		n++;
+	}
+	/* Of long chains the beginning and the end. */
+	max = n < MAX_STEPS ? n : MAX_STEPS;
+	step = gs_arena_array(x->arena, max + 3ul, sizeof(*step));
+	if (!step)
+		return gs_fail(err, -ENOMEM, 0, "cannot tell the path: out of memory");
+	steps_of_root(x, x->label[slot] & ~FROM_ROOT, slot, step);
+	at = max + 1;
+	for (slot = q->found; at > 1; slot = x->label[slot] - 1, at--) {
+		step[at] = step_from(x, x->label[slot] - 1, slot);
+		if (n > max && at == max / 2 + 2) {
+			for (; n > max; n--)
+				slot = x->label[slot] - 1;
+			step[at].what = "… steps left out …";
+		}
+	}
+	x->result.path = step;
+	x->result.n_path = max + 2;
+	return 0;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
+
+static bool want(struct gs_heap_objects *x)
+{
+	const char *name = x->o.path_to;
+	bool any = false;
+
+	for (int pass = 0; pass < 2 && !any; pass++)
+		for (uint32_t i = 1; i <= x->n_kinds; i++) {
+			const struct gs__ho_type *t = x->type[i];
+			bool array = t->form == GS__HO_ARRAY && !strcmp(t->go->name, name);
+
+			if (t->objects && (pass == 0 ? !strcmp(t->name, name) : array)) {
+				x->search->wanted[i] = 1;
+				any = true;
+			}
+		}
+	return any;
+}
+
+static int search_init(struct gs_heap_objects *x, struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+	const struct gs_rt_span *s = x->mark->span;
+
+	q->span = gs_array_new(x->mark->n_spans + 1ul, sizeof(*q->span));
+	q->wanted = gs_array_new(x->n_kinds + 1ul, 1);
+	q->buffer = malloc(PIECE);
+	if (!q->span || !q->wanted || !q->buffer)
+		return gs_fail(err, -ENOMEM, 0, "cannot look for a path: out of memory");
+	for (uint32_t i = 0; i < x->mark->n_spans; i++)
+		if (s[i].state == GS_RT_SPAN_IN_USE && s[i].n_elems)
+			q->span[q->n_spans++] = &s[i];
+	qsort(q->span, q->n_spans, sizeof(*q->span), by_first);
+	return 0;
+}
+
+static int search(struct gs_heap_objects *x, struct gs_err *err)
+{
+	struct gs__ho_search *q = x->search;
+	int r = search_init(x, err);
+
+	if (r < 0)
+		return r;
+	if (!want(x)) {
+		gs_incomplete_add(&x->inc, "path_not_found", 1, "no live object has the type %.90s",
+				  x->o.path_to);
+		return 0;
+	}
+	if (x->n_slots >= FROM_ROOT) {
+		gs_incomplete_add(&x->inc, "path_not_found", 1, "too many objects");
+		return 0;
+	}
+	memset(x->label, 0, x->n_slots * sizeof(*x->label));
+	q->roots = true;
+	r = gs__ho_roots(x, err);
+	q->roots = false;
+	while (r == 0 && !q->any && q->n_next)
+		r = scan_level(x, err);
+	if (r == 0 && q->any)
+		return make_path(x, err);
+	if (r == 0)
+		gs_incomplete_add(&x->inc, "path_not_found", 1,
+				  "the object was gone when it was looked for");
+	return r;
+}
+
+int gs__ho_path(struct gs_heap_objects *x, struct gs_err *err)
+{
+	struct gs__ho_search q = { 0 };
+	int r;
+
+	x->search = &q;
+	r = search(x, err);
+	x->search = NULL;
+	x->n_refs = 0;
+	free(q.span);
+	free(q.level);
+	free(q.next);
+	free(q.wanted);
+	free(q.buffer);
+	return r;
+}
