@@ -2,8 +2,7 @@
 /*
  * What function names on a stack mean. The names are those of Go's standard library, 1.19 to 1.27
  * (sync, internal/sync, internal/poll, net, os, runtime), and of the packages that clients of well-known
- * servers use. The list of the standard library's top directories decides what is the program's own: an import path outside
- * of the library begins with another word, as a rule with a host name.
+ * servers use.
  *
  * Names are foreign: nothing is copied or cut by them, they are only compared.
  */
@@ -14,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "model/func_name.h"
 
 #define BOOK_SLOTS 4096u /* stacks remembered, direct mapped */
 #define HELD_SLOTS 4096u
@@ -74,16 +74,6 @@ static bool begins(const char *s, const char *with)
 
 /* ---- whose function it is ---- */
 
-static const char *const std_tops[] = {
-	"archive", "bufio",    "builtin", "bytes",   "cmp",      "compress", "container", "context",
-	"crypto",  "database", "debug",   "embed",   "encoding", "errors",   "expvar",    "flag",
-	"fmt",     "go",       "hash",    "html",    "image",    "index",    "internal",  "io",
-	"iter",    "log",      "maps",    "math",    "mime",     "net",      "os",        "path",
-	"plugin",  "reflect",  "regexp",  "runtime", "slices",   "sort",     "strconv",   "strings",
-	"structs", "sync",     "syscall", "testing", "text",     "time",     "type",      "unicode",
-	"unique",  "unsafe",   "vendor",  "weak",
-};
-
 /* Closures of the runtime that were inlined into other packages: "_.goready.func1" (Go 1.27). */
 static bool is_blank(const char *function)
 {
@@ -92,16 +82,7 @@ static bool is_blank(const char *function)
 
 static bool is_std(const char *function)
 {
-	size_t n = strcspn(function, "/.");
-
-	if (n == 0 || is_blank(function))
-		return true;
-	for (size_t i = 0; i < GS_ARRAY_SIZE(std_tops); i++)
-		if (strncmp(function, std_tops[i], n) == 0 && std_tops[i][n] == '\0')
-			return true;
-	// "_.goready.func1": closures inlined into the runtime, as Go 1.27 names them
-	return begins(function, "_.") || begins(function, "golang.org/x/") ||
-	       begins(function, "_cgo_") || begins(function, "cgo.") || begins(function, "_rt0_");
+	return is_blank(function) || gs_func_standard(function);
 }
 
 static bool is_plumbing(const char *function)

@@ -40,7 +40,7 @@ void gs__mem_put_wrapped(struct gs__mem_text *t, enum gs__mem_style style, unsig
 void gs__mem_put_name(struct gs__mem_text *t, const char *s);
 /** "shop (PID 4711, go1.26.10)". */
 void gs__mem_put_process(struct gs__mem_text *t, const struct gs_process *p);
-/** One line per frame, indented; all of them, or the @most innermost that people want to see. */
+/** One line per frame, indented; all of them, or @most of those that people want to see, from what the culprit called on. */
 void gs__mem_put_frames(struct gs__mem_text *t, const struct gs_frame *f, uint32_t n, uint32_t most,
 			unsigned int indent);
 

@@ -30,12 +30,14 @@
 #define FRAMES_SHOWN 6u
 #define GROWERS_SHOWN 3u /* of a class */
 #define SITES_SHOWN 5u
+#define LEAST_GROWTH (64u << 10)
 #define BAR_CELLS 10
 
 struct text {
 	struct gs__mem_text t;
 	const struct gs_mem_result *r;
 	uint64_t whole; /* RSS; of a core file address space */
+	uint64_t least; /* growth that is worth a line */
 };
 
 static void put_line(struct text *x, enum gs__mem_style style)
@@ -230,6 +232,11 @@ static void classes(struct text *x)
 
 /* ---- growth ---- */
 
+static uint64_t size_of(int64_t change)
+{
+	return change < 0 ? -(uint64_t)change : (uint64_t)change;
+}
+
 static void put_grower(struct text *x, const struct gs_mem_grower *g, const char *unit)
 {
 	char a[24];
@@ -247,7 +254,7 @@ static void put_grower(struct text *x, const struct gs_mem_grower *g, const char
 		gs__mem_put_frames(&x->t, g->stack->frames, g->stack->n_frames, FRAMES_SHOWN, 15);
 }
 
-static uint32_t growers(struct text *x, enum gs_mem_class_id c)
+static void growers(struct text *x, enum gs_mem_class_id c)
 {
 	uint32_t shown = 0, left = 0;
 
@@ -256,28 +263,28 @@ static uint32_t growers(struct text *x, enum gs_mem_class_id c)
 
 		if (g->class != c)
 			continue;
-		if (!x->t.p->all && shown == GROWERS_SHOWN) {
+		if (!x->t.p->all && (shown == GROWERS_SHOWN || size_of(g->bytes) < x->least)) {
 			left++;
 			continue;
 		}
 		put_grower(x, g, strcmp(g->what ? g->what : "", "mmap") == 0 ? "call" : "time");
 		shown++;
 	}
-	if (left) {
-		put(x, "               and %" PRIu32 " more places", left);
+	if (left && shown) {
+		put(x, "               and %" PRIu32 " more place%s", left, left == 1 ? "" : "s");
 		put_line(x, GS__MEM_DIM);
 	}
-	return shown;
 }
 
-/* Calls of a class whose resident memory did not change are evidence too. */
+/* What was asked for in a class whose resident memory did not change is evidence too. */
 static void other_growers(struct text *x, const bool *told)
 {
 	for (int c = 0; c < GS_MEM_CLASS_COUNT; c++) {
 		bool any = false;
 
 		for (uint32_t i = 0; i < x->r->n_growers && !any; i++)
-			any = (int)x->r->growers[i].class == c;
+			any = (int)x->r->growers[i].class == c &&
+			      (x->t.p->all || size_of(x->r->growers[i].bytes) >= x->least);
 		if (!any || told[c])
 			continue;
 		put(x, "%9s  %s", "", gs_mem_class_words((enum gs_mem_class_id)c));
@@ -286,31 +293,62 @@ static void other_growers(struct text *x, const bool *told)
 	}
 }
 
-static void growth(struct text *x)
+/* What is worth a line: a hundredth of the largest change. */
+static uint64_t least_growth(const struct gs_mem_result *r)
+{
+	uint64_t largest = 0;
+
+	for (uint32_t i = 0; i < r->n_growth && i < GS_MEM_CLASS_COUNT; i++)
+		if (size_of(r->growth[i].bytes) > largest)
+			largest = size_of(r->growth[i].bytes);
+	return largest / 100 > LEAST_GROWTH ? largest / 100 : LEAST_GROWTH;
+}
+
+static void growth_classes(struct text *x)
 {
 	const struct gs_mem_result *r = x->r;
 	bool told[GS_MEM_CLASS_COUNT] = { false };
-	char a[24], b[24], c[24];
+	uint32_t left = 0;
+	int64_t sum = 0;
+	char a[24];
 
-	if (r->watched_ns <= 0)
-		return;
-	put_line(x, GS__MEM_PLAIN);
-	put(x, "GROWTH in %s: %s", gs_why_time(a, r->watched_ns),
-	    gs__mem_change(b, (int64_t)(r->rss_bytes - r->rss_before_bytes)));
-	put(x, " (%s to %s)", gs__mem_bytes(b, r->rss_before_bytes),
-	    gs__mem_bytes(c, r->rss_bytes));
-	put_line(x, GS__MEM_BOLD);
 	for (uint32_t i = 0; i < r->n_growth && i < GS_MEM_CLASS_COUNT; i++) {
 		const struct gs_mem_growth *g = &r->growth[i];
 
-		if (g->class >= GS_MEM_CLASS_COUNT || (!x->t.p->all && !g->bytes))
+		if (g->class >= GS_MEM_CLASS_COUNT || !g->bytes)
 			continue;
+		if (!x->t.p->all && size_of(g->bytes) < x->least) {
+			left++;
+			sum += g->bytes;
+			continue;
+		}
 		told[g->class] = true;
 		put(x, "%9s  %s", gs__mem_change(a, g->bytes), gs_mem_class_words(g->class));
 		put_line(x, i == 0 && g->bytes > 0 ? GS__MEM_BOLD : GS__MEM_PLAIN);
 		growers(x, g->class);
 	}
+	if (left) {
+		put(x, "%9s  in %" PRIu32 " other class%s", gs__mem_change(a, sum), left,
+		    left == 1 ? "" : "es");
+		put_line(x, GS__MEM_DIM);
+	}
 	other_growers(x, told);
+}
+
+static void growth(struct text *x)
+{
+	const struct gs_mem_result *r = x->r;
+	char a[24], b[24], c[24], d[24];
+
+	if (r->watched_ns <= 0)
+		return;
+	x->least = least_growth(r);
+	put_line(x, GS__MEM_PLAIN);
+	put(x, "GROWTH in %s: %s (%s to %s)", gs_why_time(a, r->watched_ns),
+	    gs__mem_change(b, (int64_t)(r->rss_bytes - r->rss_before_bytes)),
+	    gs__mem_bytes(c, r->rss_before_bytes), gs__mem_bytes(d, r->rss_bytes));
+	put_line(x, GS__MEM_BOLD);
+	growth_classes(x);
 }
 
 /* ---- the Go heap ---- */

@@ -71,19 +71,6 @@ bool gs__mem_frame_shown(const struct gs_frame *f)
 	       strcmp(f->function, "runtime.goexit") != 0;
 }
 
-/* Of the standard library, whose packages have no dot in the first element of their path, or of Go's own packages beside it.
- * "main" is the program. */
-static bool standard(const char *function)
-{
-	size_t first = strcspn(function, "/");
-
-	if (strncmp(function, "golang.org/x/", 13) == 0)
-		return true;
-	if (function[first] == '/')
-		return !memchr(function, '.', first);
-	return strncmp(function, "main.", 5) != 0;
-}
-
 const struct gs_frame *gs__mem_culprit(const struct gs_frame *f, uint32_t n)
 {
 	const struct gs_frame *first = NULL;
@@ -94,7 +81,7 @@ const struct gs_frame *gs__mem_culprit(const struct gs_frame *f, uint32_t n)
 		if (!first)
 			first = &f[i];
 		if (f[i].function[0] && !(f[i].flags & (GS_FRAME_KERNEL | GS_FRAME_FOREIGN)) &&
-		    !standard(f[i].function))
+		    !gs_func_standard(f[i].function))
 			return &f[i];
 	}
 	return first ? first : n ? f : NULL;
@@ -210,12 +197,24 @@ void gs__mem_put_process(struct gs__mem_text *t, const struct gs_process *p)
 	gs_out_char(&t->line, ')');
 }
 
+/* Of what stands above the culprit (the standard library down to the system call) only what it called. */
+static uint32_t first_shown(const struct gs_frame *f, uint32_t n)
+{
+	const struct gs_frame *culprit = gs__mem_culprit(f, n);
+	uint32_t i = culprit ? (uint32_t)(culprit - f) : 0;
+
+	while (i > 0)
+		if (gs__mem_frame_shown(&f[--i]))
+			break;
+	return i;
+}
+
 void gs__mem_put_frames(struct gs__mem_text *t, const struct gs_frame *f, uint32_t n, uint32_t most,
 			unsigned int indent)
 {
 	uint32_t put = 0, left = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = t->p->all ? 0 : first_shown(f, n); i < n; i++) {
 		if (!t->p->all && !gs__mem_frame_shown(&f[i]))
 			continue;
 		if (!t->p->all && put == most) {

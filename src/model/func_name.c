@@ -75,3 +75,33 @@ struct gs_func_name gs_func_name_split(const char *name, bool generic_methods)
 	add(&f, last + 1, n - (size_t)(last + 1 - name));
 	return f;
 }
+
+/* Directories of GOROOT/src. */
+static const char *const std_tops[] = {
+	"archive", "bufio",    "builtin", "bytes",   "cmp",      "compress", "container", "context",
+	"crypto",  "database", "debug",   "embed",   "encoding", "errors",   "expvar",    "flag",
+	"fmt",     "go",       "hash",    "html",    "image",    "index",    "internal",  "io",
+	"iter",    "log",      "maps",    "math",    "mime",     "net",      "os",        "path",
+	"plugin",  "reflect",  "regexp",  "runtime", "slices",   "sort",     "strconv",   "strings",
+	"structs", "sync",     "syscall", "testing", "text",     "time",     "type",      "unicode",
+	"unique",  "unsafe",   "vendor",  "weak",
+};
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+bool gs_func_standard(const char *name)
+{
+	size_t n = strcspn(name, "/.");
+
+	if (n == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(std_tops) / sizeof(std_tops[0]); i++)
+		if (strncmp(name, std_tops[i], n) == 0 && std_tops[i][n] == '\0')
+			return true;
+	// "_.goready.func1": closures inlined into the runtime, as Go 1.27 names them
+	return begins(name, "_.") || begins(name, "golang.org/x/") || begins(name, "_cgo_") ||
+	       begins(name, "cgo.") || begins(name, "_rt0_");
+}

@@ -27,4 +27,11 @@ struct gs_func_name {
  */
 struct gs_func_name gs_func_name_split(const char *name, bool generic_methods);
 
+/**
+ * Whether a function is of Go's standard library (or golang.org/x, or cgo's glue) and not of the program or its modules.
+ * The list of the library's top directories decides, Go 1.19 to 1.27: an import path outside of it begins with another
+ * word, as a rule with a host name. "" counts as standard.
+ */
+bool gs_func_standard(const char *name);
+
 #endif

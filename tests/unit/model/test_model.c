@@ -123,12 +123,33 @@ static void missing_things(void **state)
 	assert_int_equal(sum, 5 + GS_ARRAY_SIZE(names));
 }
 
+static void whose_functions(void **state)
+{
+	static const char *const standard[] = { "syscall.mmap",
+						"internal/runtime/syscall/linux.Syscall6",
+						"net/http.(*conn).serve",
+						"golang.org/x/sys/unix.Mmap",
+						"_.goready.func1",
+						"cgo.malloc",
+						"" };
+	static const char *const own[] = { "main.main",
+					   "shop/internal/store.(*Cache).load",
+					   "example.org/net/http.Get",
+					   "nets.Get",
+					   "netx/http.Get",
+					   "goland/x.F" };
+
+	for (size_t i = 0; i < GS_ARRAY_SIZE(standard); i++)
+		assert_true(gs_func_standard(standard[i]));
+	for (size_t i = 0; i < GS_ARRAY_SIZE(own); i++)
+		assert_false(gs_func_standard(own[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(function_names),
-		cmocka_unit_test(state_names),
-		cmocka_unit_test(release_numbers),
+		cmocka_unit_test(function_names), cmocka_unit_test(whose_functions),
+		cmocka_unit_test(state_names),    cmocka_unit_test(release_numbers),
 		cmocka_unit_test(missing_things),
 	};
 
