@@ -13,6 +13,7 @@ $ gosonde
 !   why         Where requests spend their time, and who is to blame
 !   trace       Every goroutine's life on a timeline
 !   record      Profiles: where time goes, on CPU and off
+!   mem         Where resident memory goes, byte for byte, and what grows
 !   doctor      Tell what works on this machine and what to do about the rest
 !   help        Explain a command; print manual pages and shell completions
 !
