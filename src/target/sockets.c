@@ -101,9 +101,9 @@ void gs_socket_address(const struct gs_socket *s, bool peer, char ret[GS_SOCKET_
 	ret[0] = '\0';
 	if (s->found != GS_SOCKET_LISTED)
 		return;
-	if (s->family == AF_UNIX)
+	if (s->family == AF_UNIX && !peer)
 		snprintf(ret, GS_SOCKET_ADDRESS_MAX, "%s", s->path);
-	else if (inet_ntop(s->family, bytes, text, sizeof(text)))
+	else if (s->family != AF_UNIX && inet_ntop(s->family, bytes, text, sizeof(text)))
 		snprintf(ret, GS_SOCKET_ADDRESS_MAX, s->family == AF_INET6 ? "[%s]:%u" : "%s:%u",
 			 text, port);
 }

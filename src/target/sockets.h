@@ -67,7 +67,7 @@ GS_CHECKED int gs_sockets_look(pid_t pid, struct gs_socket *io, uint32_t n,
 			       enum gs_sockets_how *ret_how, struct gs_err *err);
 
 #define GS_SOCKET_ADDRESS_MAX 128
-/** "10.0.0.1:443", "[::1]:80", "/run/app.sock"; "" if not known. */
+/** "10.0.0.1:443", "[::1]:80", "/run/app.sock"; "" if not known, as peers of Unix sockets. */
 void gs_socket_address(const struct gs_socket *s, bool peer, char ret[GS_SOCKET_ADDRESS_MAX]);
 
 #endif
