@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Dividing mappings. One that has a single owner gives its counters of smaps as they are. One that has several
- * (the runtime's arenas, what the kernel merged) is walked page by page, and each run of present pages goes to the claims
- * it lies in.
+ * Dividing mappings. One that has a single owner gives its counters as they are. Of one that has several
+ * (the runtime's arenas, what the kernel merged) each run of present pages goes to the claims it lies in.
  *
- * Both walks are of the page tables, some milliseconds apart. Where the second one finds less, the rest is "unexplained";
- * where it finds more, the process has grown meanwhile and that counts.
+ * Where the pages had to be asked for after the counters (smaps), the two are some milliseconds apart: if there are fewer
+ * pages, the rest is "unexplained"; if there are more, the process has grown meanwhile and that counts.
  */
 #include <string.h>
 
@@ -142,7 +141,9 @@ static int divide_pages(struct divide *d, const struct gs__claims *own, struct g
 	l->r.class[main_class(own)].swap_bytes += v->swap;
 	if (v->rss == 0)
 		return 0;
-	r = gs_residency_pages(l->target, v->map.start, v->map.end, take_run, &w, err);
+	r = gs_residency_seen(l->residency, v->map.start, v->map.end, take_run, &w);
+	if (r == 1)
+		r = gs_residency_pages(l->target, v->map.start, v->map.end, take_run, &w, err);
 	if (r < 0)
 		return r;
 	if (d->seen < v->rss) {

@@ -2,12 +2,12 @@
 /*
  * One look at where a process's memory goes, and the difference between two.
  *
- *   smaps ──────────────────────────────┐ (a thread of its own: the longest part)
- *   page heap, stacks, memory profile ──┼─► claims ─► classes ─► scavenger ─► verdict
- *                                       │   (what stands in unclaimed memory is looked up in between)
- *   present pages of what is shared ────┘
+ *   mappings and present pages ─────────┐ (a thread of its own)
+ *   page heap, stacks, memory profile ──┴─► claims ─► classes ─► scavenger ─► verdict
+ *                                           (what stands in unclaimed memory is looked up in between)
  *
- * Nothing stops the target; smaps and the heap are of about the same moment, the pages of one shortly after.
+ * Nothing stops the target; pages and heap are of about the same moment. Where the kernel is too old for the quick way,
+ * smaps gives the mappings, and the pages of those that have several owners are asked for afterwards.
  */
 #include "analysis/mem_look.h"
 
@@ -34,7 +34,9 @@ static void *read_kernel(void *ctx)
 {
 	struct kernel_read *k = (struct kernel_read *)ctx;
 
-	k->result = gs_residency_read(k->target, &k->residency, &k->err);
+	k->result = gs_residency_read_quick(k->target, &k->residency, &k->err);
+	if (k->result > 0)
+		k->result = gs_residency_read(k->target, &k->residency, &k->err);
 	return NULL;
 }
 
@@ -53,6 +55,23 @@ static int read_runtime(struct gs_memory_look *l, struct gs_err *err)
 				  "%.100s. The Go heap counts as anonymous mappings", why.text);
 	r = gs__stacks_read(l, err);
 	return r < 0 ? r : gs__sites_read(l, err);
+}
+
+/* Only smaps tells which pages are lazily freed; it is asked where the runtime frees so. */
+static int read_lazy(struct gs_memory_look *l, struct gs_err *err)
+{
+	struct gs_residency *slow = NULL;
+	int r;
+
+	if (!l->heap || !gs_rt_heap_stats(l->heap)->madv_free ||
+	    gs_rt_heap_stats(l->heap)->heap_released == 0)
+		return 0;
+	r = gs_residency_read(l->target, &slow, err);
+	if (r < 0)
+		return r;
+	gs_residency_free(l->residency);
+	l->residency = slow;
+	return 0;
 }
 
 static int read_live(struct gs_memory_look *l, struct gs_err *err)
@@ -74,6 +93,9 @@ static int read_live(struct gs_memory_look *l, struct gs_err *err)
 			*err = k.err;
 		return k.result;
 	}
+	r = read_lazy(l, err);
+	if (r < 0)
+		return r;
 	l->vma = gs_residency_vmas(l->residency, &l->n_vmas);
 	return 0;
 }

@@ -70,16 +70,14 @@ static void explain(const struct gs_memory_look *l, const struct gs_rt_memory_st
 		snprintf(buf, size, "it returns nothing before the second collection, and there %s",
 			 s->gc_count ? "was one" : "was none");
 	} else if (sc->behind_bytes >= little && s->memory_limit_goal != UINT64_MAX) {
-		snprintf(
-			buf, size,
-			"the memory limit of %s is near: it should return another %s and is behind",
-			gs__mem_size((uint64_t)s->memory_limit, a, sizeof(a)),
-			gs__mem_size(sc->behind_bytes, b, sizeof(b)));
+		snprintf(buf, size,
+			 "the memory limit of %s is near, and %s above 95 %% of it are free",
+			 gs__mem_size((uint64_t)s->memory_limit, a, sizeof(a)),
+			 gs__mem_size(sc->behind_bytes, b, sizeof(b)));
 	} else if (sc->behind_bytes >= little) {
 		snprintf(buf, size,
-			 "it is behind: %s above its goal of %s; it runs in the background with 1 "
-			 "%% of a "
-			 "CPU%s",
+			 "the heap is %s above the goal of %s; the scavenger runs in the "
+			 "background with 1 %% of a CPU%s",
 			 gs__mem_size(sc->behind_bytes, a, sizeof(a)),
 			 gs__mem_size(s->gc_percent_goal, b, sizeof(b)),
 			 gs_go_version_minor(l->r.process->go_version) >= 21

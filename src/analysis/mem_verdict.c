@@ -290,7 +290,7 @@ static void stacks(struct verdicts *w)
 		say(w, GS_MEM_STACKS, (int64_t)of(w, GS_MEM_STACKS),
 		    "gosonde dump groups them by what they do; gosonde leaks tells which will "
 		    "never end.",
-		    "Goroutine stacks take %s: %u of them, the largest %s.",
+		    "Goroutine stacks take %s: %u stacks, the largest of %s.",
 		    sz(&s, of(w, GS_MEM_STACKS)), w->l->n_stacks, sz(&s, largest));
 	if (much(w, of(w, GS_MEM_STACKS_FREE), 10))
 		say(w, GS_MEM_STACKS_FREE, (int64_t)of(w, GS_MEM_STACKS_FREE),

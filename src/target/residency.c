@@ -27,11 +27,6 @@
 
 #define LINE_BUFFER (64u << 10) /* a path has at most 4096 bytes, each newline of it becomes four */
 
-struct gs_residency {
-	struct gs__smaps smaps;
-	struct gs_residency_totals totals;
-};
-
 /* ---- lines ---- */
 
 /* Hand out the whole lines in @buf; what is left is moved to its beginning. @return as @fn. */
@@ -232,19 +227,21 @@ static int smaps_line(void *ctx, const char *line, size_t len)
 	return gs__smaps_line((struct gs__smaps *)ctx, line, len);
 }
 
-static int read_smaps(const struct gs_process_target *p, struct gs__smaps *s, struct gs_err *err)
+int gs__smaps_read(const struct gs_process_target *p, const char *file, struct gs__smaps *s,
+		   struct gs_err *err)
 {
 	int r;
 
 	s->arena = gs_arena_new(GS__MAX_MAPS_BYTES);
 	if (!s->arena)
 		return gs_fail(err, -ENOMEM, 0, "PID %d: no memory for its mappings", p->pid);
-	r = gs__each_line(p->proc_fd, "smaps", smaps_line, s);
+	r = gs__each_line(p->proc_fd, file, smaps_line, s);
 	if (r == 0 && s->n == 0)
 		return gs__process_gone(p, err);
 	if (r == -EBADMSG)
 		return gs_fail(err, -GS_E_BAD_DATA, 0,
-			       "/proc/%d/smaps: cannot understand what the kernel prints", p->pid);
+			       "/proc/%d/%s: cannot understand what the kernel prints", p->pid,
+			       file);
 	if (r == -EFBIG)
 		return gs_fail(err, -GS_E_LIMIT, 0,
 			       "PID %d: has more than %d mappings, which is our limit", p->pid,
@@ -268,7 +265,7 @@ void gs__status_parse(const char *text, struct gs_residency_totals *ret)
 		{ "\nVmRSS:", &ret->status_rss },  { "\nRssAnon:", &ret->rss_anon },
 		{ "\nRssFile:", &ret->rss_file },  { "\nRssShmem:", &ret->rss_shmem },
 		{ "\nVmPTE:", &ret->page_tables }, { "\nVmSize:", &ret->virtual_bytes },
-		{ "\nVmHWM:", &ret->peak_rss },
+		{ "\nVmHWM:", &ret->peak_rss },    { "\nHugetlbPages:", &ret->status_hugetlb },
 	};
 
 	for (size_t i = 0; i < GS_ARRAY_SIZE(keys); i++) {
@@ -297,12 +294,21 @@ static void sum_up(const struct gs__smaps *s, struct gs_residency_totals *t)
 	}
 }
 
+void gs__totals_read(const struct gs_process_target *p, struct gs_residency *r)
+{
+	GS_CLEANUP(gs_freep) char *status = NULL;
+	size_t len;
+
+	sum_up(&r->smaps, &r->totals);
+	if (gs__slurp(p->proc_fd, "status", 1 << 20, &status, &len) == 0)
+		gs__status_parse(status, &r->totals);
+	gs__cgroup_read(p, &r->totals);
+}
+
 int gs_residency_read(struct gs_target *t, struct gs_residency **ret, struct gs_err *err)
 {
 	GS_CLEANUP(gs_residency_freep) struct gs_residency *res = NULL;
-	GS_CLEANUP(gs_freep) char *status = NULL;
 	const struct gs_process_target *p = (const struct gs_process_target *)t;
-	size_t len;
 	int r;
 
 	if (gs_target_kind(t) != GS_TARGET_PROCESS)
@@ -311,13 +317,10 @@ int gs_residency_read(struct gs_target *t, struct gs_residency **ret, struct gs_
 	res = (struct gs_residency *)gs_array_new(1, sizeof(*res));
 	if (!res)
 		return gs_fail(err, -ENOMEM, 0, "PID %d: no memory for its mappings", p->pid);
-	r = read_smaps(p, &res->smaps, err);
+	r = gs__smaps_read(p, "smaps", &res->smaps, err);
 	if (r < 0)
 		return r;
-	sum_up(&res->smaps, &res->totals);
-	if (gs__slurp(p->proc_fd, "status", 1 << 20, &status, &len) == 0)
-		gs__status_parse(status, &res->totals);
-	gs__cgroup_read(p, &res->totals);
+	gs__totals_read(p, res);
 	*ret = GS_TAKE(res);
 	return 0;
 }
@@ -326,6 +329,7 @@ struct gs_residency *gs_residency_free(struct gs_residency *r)
 {
 	if (r) {
 		gs__smaps_deinit(&r->smaps);
+		free(r->run);
 		free(r);
 	}
 	return NULL;

@@ -31,17 +31,18 @@ struct scan_region {
 };
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
 #define SCAN_PRESENT (1u << 3)
+#define SCAN_SWAPPED (1u << 4)
 #define SCAN_ZERO (1u << 5)
 #define SCAN_HUGE (1u << 6)
 
-#define REGIONS 2048
+#define REGIONS 1024 /* 24 KB of stack */
 #define ENTRIES 8192
 #define PM_PRESENT (1ull << 63)
 #define PM_FILE (1ull << 61)
 #define PM_EXCLUSIVE (1ull << 56)
 #define PM_PFN ((1ull << 55) - 1)
 
-static int failed(int error, struct gs_err *err)
+int gs__pages_failed(int error, struct gs_err *err)
 {
 	if (error == EPERM || error == EACCES)
 		return gs_fail(err, -GS_E_PERMISSION, 0,
@@ -53,16 +54,12 @@ static int failed(int error, struct gs_err *err)
 	return gs_fail(err, -error, 0, "cannot read which pages are present: %s", strerror(error));
 }
 
-int gs__pages_by_scan(int fd, gs_addr start, gs_addr end,
-		      int (*visit)(void *ctx, const struct gs_page_run *run), void *ctx,
-		      struct gs_err *err)
+int gs__scan(int fd, gs_addr start, gs_addr end, bool swapped,
+	     int (*visit)(void *ctx, const struct gs__scan_run *run), void *ctx, struct gs_err *err)
 {
-	GS_CLEANUP(gs_freep)
-	struct scan_region *v = (struct scan_region *)gs_array_new(REGIONS, sizeof(*v));
+	struct scan_region v[REGIONS];
 	bool first = true;
 
-	if (!v)
-		return gs_fail(err, -ENOMEM, 0, "no memory for a list of pages");
 	while (start < end) {
 		struct scan_arg a = {
 			.size = sizeof(a),
@@ -71,8 +68,9 @@ int gs__pages_by_scan(int fd, gs_addr start, gs_addr end,
 			.vec = (uint64_t)(uintptr_t)v,
 			.vec_len = REGIONS,
 			.category_inverted = SCAN_ZERO,
-			.category_mask = SCAN_PRESENT | SCAN_ZERO,
-			.return_mask = SCAN_HUGE,
+			.category_mask = SCAN_ZERO,
+			.category_anyof_mask = SCAN_PRESENT | (swapped ? SCAN_SWAPPED : 0),
+			.return_mask = SCAN_PRESENT | SCAN_HUGE,
 		};
 		int n = ioctl(fd, SCAN_IOCTL, &a);
 
@@ -81,11 +79,12 @@ int gs__pages_by_scan(int fd, gs_addr start, gs_addr end,
 		if (n < 0 && first && (errno == ENOTTY || errno == EINVAL))
 			return -ENOTTY;
 		if (n < 0)
-			return failed(errno, err);
+			return gs__pages_failed(errno, err);
 		first = false;
 		for (int i = 0; i < n; i++) {
-			struct gs_page_run run = { v[i].start, v[i].end,
-						   (v[i].categories & SCAN_HUGE) != 0 };
+			struct gs__scan_run run = { v[i].start, v[i].end,
+						    (v[i].categories & SCAN_PRESENT) != 0,
+						    (v[i].categories & SCAN_HUGE) != 0 };
 			int r = visit(ctx, &run);
 
 			if (r)
@@ -96,6 +95,28 @@ int gs__pages_by_scan(int fd, gs_addr start, gs_addr end,
 		start = a.walk_end;
 	}
 	return 0;
+}
+
+struct forward {
+	int (*visit)(void *ctx, const struct gs_page_run *run);
+	void *ctx;
+};
+
+static int forward_run(void *ctx, const struct gs__scan_run *s)
+{
+	struct forward *f = (struct forward *)ctx;
+	struct gs_page_run run = { s->start, s->end, s->huge };
+
+	return f->visit(f->ctx, &run);
+}
+
+int gs__pages_by_scan(int fd, gs_addr start, gs_addr end,
+		      int (*visit)(void *ctx, const struct gs_page_run *run), void *ctx,
+		      struct gs_err *err)
+{
+	struct forward f = { visit, ctx };
+
+	return gs__scan(fd, start, end, false, forward_run, &f, err);
 }
 
 /* The number of the kernel's zero page, if we may see numbers; 0 if not. */
@@ -148,7 +169,7 @@ int gs__pages_by_pagemap(int fd, gs_addr start, gs_addr end,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return failed(errno, err);
+			return gs__pages_failed(errno, err);
 		if (n < 8)
 			break; // beyond the address space, or the target is gone
 		for (size_t i = 0; i < (size_t)n / 8; i++, start += page) {

@@ -349,6 +349,57 @@ static void test_pages(void **state)
 	end_child(&w);
 }
 
+/* Both ways to read residency count the same pages of each mapping. */
+static void test_quick(void **state)
+{
+	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
+	GS_CLEANUP(gs_residency_freep) struct gs_residency *quick = NULL;
+	GS_CLEANUP(gs_residency_freep) struct gs_residency *full = NULL;
+	const struct gs_vma *a, *b;
+	struct seen s;
+	uint32_t n, m;
+	struct world w;
+	struct gs_err err;
+	int r;
+
+	(void)state;
+	start_child(&w);
+	gs_assert_ok(gs_target_open_pid(w.pid, &t, &err), &err);
+	gs_assert_ok(gs_residency_read(t, &full, &err), &err);
+	r = gs_residency_read_quick(t, &quick, &err);
+	if (r == 1) {
+		print_message("# the kernel has no PAGEMAP_SCAN (before 6.7): not compared\n");
+		end_child(&w);
+		return;
+	}
+	gs_assert_result(0, r, &err);
+	a = gs_residency_vmas(full, &n);
+	b = gs_residency_vmas(quick, &m);
+	assert_int_equal(n, m);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(a[i].map.start, b[i].map.start);
+		assert_string_equal(a[i].map.path, b[i].map.path);
+		if (a[i].rss != b[i].rss || a[i].swap != b[i].swap ||
+		    a[i].anon_huge != b[i].anon_huge || a[i].file_huge != b[i].file_huge)
+			fail_msg("%#lx %s: %lu instead of %lu bytes resident",
+				 (unsigned long)a[i].map.start, a[i].map.path,
+				 (unsigned long)b[i].rss, (unsigned long)a[i].rss);
+	}
+	assert_int_equal(gs_residency_totals(full)->rss, gs_residency_totals(quick)->rss);
+	assert_int_equal(gs_residency_totals(full)->status_rss,
+			 gs_residency_totals(quick)->status_rss);
+	s = (struct seen){ .at = w.at };
+	assert_int_equal(gs_residency_seen(quick, w.at, w.at + PAGES * PAGE, see, &s), 0);
+	assert_true(s.pages == TOUCHED);
+	s = (struct seen){ .at = w.at };
+	assert_int_equal(gs_residency_seen(quick, w.at + 9 * PAGE, w.at + 30 * PAGE, see, &s), 0);
+	assert_true(s.pages == (uint64_t)1 << 9);
+	s = (struct seen){ .at = w.at, .stop = 1 };
+	assert_int_equal(gs_residency_seen(quick, w.at, w.at + PAGES * PAGE, see, &s), 7);
+	assert_int_equal(gs_residency_seen(full, w.at, w.at + PAGES * PAGE, see, &s), 1);
+	end_child(&w);
+}
+
 static void test_only_live(void **state)
 {
 	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
@@ -361,6 +412,8 @@ static void test_only_live(void **state)
 	(void)state;
 	gs_assert_ok(gs_target_fake_new(GS_ARCH_AMD64, &t, &err), &err);
 	gs_assert_fails(-GS_E_UNSUPPORTED, "live process", gs_residency_read(t, &res, &err), &err);
+	gs_assert_fails(-GS_E_UNSUPPORTED, "live process", gs_residency_read_quick(t, &res, &err),
+			&err);
 	gs_assert_fails(-GS_E_UNSUPPORTED, "live process",
 			gs_residency_pages(t, 0, PAGE, see, NULL, &err), &err);
 	gs_assert_fails(-GS_E_UNSUPPORTED, "live process", gs_residency_numa(t, &numa, &err), &err);
@@ -458,11 +511,12 @@ static void test_loaded_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_smaps),       cmocka_unit_test(test_smaps_hostile),
-		cmocka_unit_test(test_status),      cmocka_unit_test(test_numa),
-		cmocka_unit_test(test_cgroup),      cmocka_unit_test(test_child),
-		cmocka_unit_test(test_pages),       cmocka_unit_test(test_only_live),
-		cmocka_unit_test(test_loaded_self), cmocka_unit_test(test_loaded_hostile),
+		cmocka_unit_test(test_smaps),          cmocka_unit_test(test_smaps_hostile),
+		cmocka_unit_test(test_status),         cmocka_unit_test(test_numa),
+		cmocka_unit_test(test_cgroup),         cmocka_unit_test(test_child),
+		cmocka_unit_test(test_pages),          cmocka_unit_test(test_only_live),
+		cmocka_unit_test(test_quick),          cmocka_unit_test(test_loaded_self),
+		cmocka_unit_test(test_loaded_hostile),
 	};
 
 	return gs_test_main(tests);
