@@ -145,9 +145,10 @@ int gs_heap_mark_new(const struct gs_rt_heap *h, const struct gs_memory *mem,
 	m->n_bits = m->n_slots / 64 + 1;
 	m->bits = (struct gs__mark_bits *)gs_array_new(m->n_bits, sizeof(m->bits[0]));
 	m->state = (uint8_t *)gs_array_new(m->n_spans + 1ul, 1);
-	m->queue = (uint32_t *)gs_array_new(m->n_spans + 1ul, sizeof(m->queue[0]));
+	m->queued = (uint64_t *)gs_array_new(m->n_spans / 64 + 1, sizeof(m->queued[0]));
+	m->queued_words = (uint64_t *)gs_array_new(m->n_spans / 4096 + 1, sizeof(m->queued[0]));
 	m->buffer = (uint8_t *)gs_array_new(GS__MARK_BATCH_BYTES + GS__MARK_PIECE_BYTES, 1);
-	if (!m->bits || !m->state || !m->queue || !m->buffer)
+	if (!m->bits || !m->state || !m->queued || !m->queued_words || !m->buffer)
 		return gs_fail(err, -ENOMEM, 0,
 			       "no memory for marks of %" PRIu32 " objects in %" PRIu32 " spans",
 			       m->n_slots, m->n_spans);
@@ -167,7 +168,8 @@ struct gs_heap_mark *gs_heap_mark_free(struct gs_heap_mark *m)
 	free(m->bits);
 	free(m->opaque);
 	free(m->state);
-	free(m->queue);
+	free(m->queued);
+	free(m->queued_words);
 	free(m->buffer);
 	free(m);
 	return NULL;
@@ -256,8 +258,6 @@ void gs_heap_mark_opaque(struct gs_heap_mark *m, const gs_addr *addr, uint32_t n
 
 void gs__mark_enqueue(struct gs_heap_mark *m, uint32_t span)
 {
-	uint32_t at;
-
 	if (m->state[span] & GS__MARK_QUEUED)
 		return;
 	m->state[span] |= GS__MARK_QUEUED;
@@ -265,8 +265,9 @@ void gs__mark_enqueue(struct gs_heap_mark *m, uint32_t span)
 		m->again[(m->again_at + m->again_n++) % GS__MARK_BATCH_SPANS] = span;
 		return;
 	}
-	at = m->queue_at + m->queue_n++;
-	m->queue[at < m->n_spans ? at : at - m->n_spans] = span;
+	m->queued[span / 64] |= 1ull << span % 64;
+	m->queued_words[span / 4096] |= 1ull << span / 64 % 64;
+	m->queue_n++;
 }
 
 /* The pages of the candidates, then their slots. @return how many are in a slot. */
@@ -377,7 +378,6 @@ void gs_heap_mark_stats(const struct gs_heap_mark *m, struct gs_heap_mark_stats 
 	ret->mark_bits_bytes = m->n_bits * sizeof(m->bits[0]);
 	ret->memory_bytes = sizeof(*m) + GS__MARK_BATCH_BYTES + GS__MARK_PIECE_BYTES +
 			    m->n_arenas * sizeof(m->arena[0]) +
-			    m->n_chunks * GS__MARK_ARENA_PAGES * sizeof(m->page[0]) +
-			    m->n_spans * (sizeof(m->state[0]) + sizeof(m->queue[0])) +
-			    m->n_opaque * sizeof(m->opaque[0]);
+			    m->n_chunks * GS__MARK_ARENA_PAGES * sizeof(m->page[0]) + m->n_spans +
+			    m->n_spans / 8 + m->n_opaque * sizeof(m->opaque[0]);
 }

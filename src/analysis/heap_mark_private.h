@@ -66,9 +66,11 @@ struct gs_heap_mark {
 	uint32_t n_opaque;
 	bool no_memory; /* for @opaque */
 
-	uint8_t *state;  /* [n_spans] */
-	uint32_t *queue; /* ring of [n_spans]: a span is in it once at most */
-	uint32_t queue_at, queue_n;
+	uint8_t *state;         /* [n_spans] */
+	uint64_t *queued;       /* a bit for each span that waits */
+	uint64_t *queued_words; /* a bit for each word of @queued that is not zero */
+	uint32_t queue_n, cursor;
+	bool downwards;
 
 	uint64_t word[GS__MARK_WORDS]; /* all between lo and lo + range */
 	const struct gs__mark_page *word_page[GS__MARK_WORDS];

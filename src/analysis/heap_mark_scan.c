@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Looks into grey objects of a Go heap. They wait at their span; spans wait in a queue, first come first served, so that
- * many objects gather before a span's turn comes. A batch of spans is sorted by address and read with one call:
+ * Looks into grey objects of a Go heap. They wait at their span, and spans have their turn in the order of their
+ * addresses, up and down the heap like a lift: many objects gather until the lift comes by, neighbours
+ * are read as one piece, and a chain of objects in the order of their allocation takes one ride. (First come,
+ * first served read a quarter more for a random tree; the fullest first, half as much again.)
  *
  *   queue --take--> parts of a batch --read--> buffer --scan--> words --flush--> marks, queue
  *                                                 ^------- again: grey objects in what is loaded
@@ -395,7 +397,6 @@ static int scan_large(struct gs_heap_mark *m, uint32_t span, struct gs_err *err)
 	const struct gs_rt_span *s = &m->span[span];
 	uint32_t slot = s->first_object;
 
-	m->state[span] &= (uint8_t)~GS__MARK_QUEUED;
 	m->bits[slot / 64].grey &= ~(1ull << slot % 64);
 	for (uint64_t offset = 0; offset < s->elem_size; offset += GS__MARK_PIECE_BYTES) {
 		int r = scan_piece(m, s, offset, err);
@@ -408,13 +409,75 @@ static int scan_large(struct gs_heap_mark *m, uint32_t span, struct gs_err *err)
 
 /* ---- the loop ---- */
 
+/* The first span in the queue from @from on, upwards; UINT32_MAX: none. */
+static uint32_t queued_above(const struct gs_heap_mark *m, uint32_t from)
+{
+	uint32_t at = from / 64;
+	uint64_t w = m->queued[at] & ~0ull << from % 64;
+
+	if (w)
+		return at * 64 + (uint32_t)__builtin_ctzll(w);
+	at++;
+	w = ~0ull << at % 64;
+	for (uint32_t i = at / 64; i <= m->n_spans / 4096; i++, w = ~0ull) {
+		w &= m->queued_words[i];
+		if (!w)
+			continue;
+		at = i * 64 + (uint32_t)__builtin_ctzll(w);
+		return at * 64 + (uint32_t)__builtin_ctzll(m->queued[at]);
+	}
+	return UINT32_MAX;
+}
+
+static uint32_t queued_below(const struct gs_heap_mark *m, uint32_t from)
+{
+	uint32_t at = from / 64;
+	uint64_t w = m->queued[at] & ~0ull >> (63 - from % 64);
+
+	if (w)
+		return at * 64 + 63 - (uint32_t)__builtin_clzll(w);
+	if (at-- == 0)
+		return UINT32_MAX;
+	w = ~0ull >> (63 - at % 64);
+	for (uint32_t i = at / 64 + 1; i-- > 0; w = ~0ull) {
+		w &= m->queued_words[i];
+		if (!w)
+			continue;
+		at = i * 64 + 63 - (uint32_t)__builtin_clzll(w);
+		return at * 64 + 63 - (uint32_t)__builtin_clzll(m->queued[at]);
+	}
+	return UINT32_MAX;
+}
+
+/* Of a queue that is not empty. */
+static uint32_t next_queued(struct gs_heap_mark *m)
+{
+	uint32_t span = m->downwards ? queued_below(m, m->cursor) : queued_above(m, m->cursor);
+
+	if (span == UINT32_MAX) {
+		m->downwards = !m->downwards;
+		span = m->downwards ? queued_below(m, m->cursor) : queued_above(m, m->cursor);
+	}
+	m->cursor = span;
+	return span;
+}
+
+static void dequeue(struct gs_heap_mark *m, uint32_t span)
+{
+	m->queue_n--;
+	m->queued[span / 64] &= ~(1ull << span % 64);
+	if (!m->queued[span / 64])
+		m->queued_words[span / 4096] &= ~(1ull << span / 64 % 64);
+	m->state[span] &= (uint8_t)~GS__MARK_QUEUED;
+}
+
 /* Take spans off the queue for a batch; large objects have their turn at once. */
 static int take_spans(struct gs_heap_mark *m, uint32_t *span, uint32_t *n, struct gs_err *err)
 {
 	uint64_t bytes = 0;
 
 	while (m->queue_n && *n < GS__MARK_BATCH_SPANS) {
-		uint32_t next = m->queue[m->queue_at];
+		uint32_t next = next_queued(m);
 		const struct gs_rt_span *s = &m->span[next];
 		bool large = is_large(s);
 		int r = 0;
@@ -423,12 +486,10 @@ static int take_spans(struct gs_heap_mark *m, uint32_t *span, uint32_t *n, struc
 			bytes += span_bytes(s);
 		if (bytes > GS__MARK_BATCH_BYTES)
 			break;
-		m->queue_at = m->queue_at + 1 < m->n_spans ? m->queue_at + 1 : 0;
-		m->queue_n--;
+		dequeue(m, next);
 		if (large) {
 			r = scan_large(m, next, err);
 		} else {
-			m->state[next] &= (uint8_t)~GS__MARK_QUEUED;
 			m->state[next] |= GS__MARK_LOADED;
 			span[(*n)++] = next;
 		}
