@@ -18,8 +18,7 @@
 
 enum { BATCH = 256, MAX_MODULES = 256 };
 
-/* Pages are there when they are touched. */
-static uint32_t *slots_new(uint32_t n)
+uint32_t *gs__ho_slots(uint32_t n)
 {
 	void *p = mmap(NULL, (n + 1ul) * sizeof(uint32_t), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -136,8 +135,8 @@ static int prepare(struct gs_heap_objects *x, struct gs_err *err)
 	if (r < 0)
 		return r;
 	x->n_slots = gs_rt_heap_slots(x->h);
-	x->known = slots_new(x->n_slots);
-	x->label = slots_new(x->n_slots);
+	x->known = gs__ho_slots(x->n_slots);
+	x->label = gs__ho_slots(x->n_slots);
 	x->arena = gs_arena_new((size_t)2 << 30);
 	if (!x->known || !x->label || !x->arena)
 		return gs_fail(err, -ENOMEM, 0, "no memory for a census of %" PRIu32 " objects",

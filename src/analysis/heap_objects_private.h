@@ -199,6 +199,8 @@ struct gs_heap_objects {
 	struct gs_process process;
 };
 
+/** A zero for each slot, in pages that are there when they are touched; freed with the census. NULL: no memory. */
+uint32_t *gs__ho_slots(uint32_t n);
 /** The number of a type; 0 when out of memory or of numbers. @go: as in struct gs__ho_type. */
 uint32_t gs__ho_type(struct gs_heap_objects *x, enum gs__ho_form form, const struct gs_go_type *go);
 /** The closure type of the function that begins at @pc, 0 if none does. */
