@@ -15,7 +15,7 @@
 
 const char *gs__mem_size(uint64_t bytes, char *buf, size_t size)
 {
-	static const char *const units[] = { "bytes", "KB", "MB", "GB", "TB" };
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
 	double v = (double)bytes;
 	unsigned int u = 0;
 

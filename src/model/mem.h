@@ -81,7 +81,7 @@ struct gs_mem_class {
 /** A mapping, or mappings that are alike, worth a line of their own below a class. */
 struct gs_mem_item {
 	enum gs_mem_class_id class;
-	const char *name; /* path, "[anon: …]", "rw-p 64 MB"; raw */
+	const char *name; /* path, "[anon: …]", "rw-p 64 MiB"; raw */
 	uint32_t count;
 	uint64_t bytes, resident_bytes, huge_bytes;
 	gs_addr start;    /* of the first */
