@@ -107,6 +107,7 @@ struct mem {
 	struct gs_memory_print print;
 	int64_t watch_ns, next_progress_ns;
 	struct gs_incomplete_list missing; /* of what was shown */
+	uint32_t n_numa;
 	bool opened, progress_shown;
 	struct gs_err *err;
 };
@@ -220,6 +221,7 @@ static int write_memory(struct mem *m, const struct gs_mem_result *r)
 
 	if (r->incomplete)
 		m->missing = *r->incomplete;
+	m->n_numa = r->n_numa;
 	if (is(m, "json"))
 		gs_memory_json(o, r, &m->print);
 	else if (is(m, "folded"))
@@ -380,8 +382,10 @@ static void tell(struct mem *m)
 				m->missing.item[i].what, m->missing.item[i].why);
 	if (view && c->output && strcmp(c->output, "-") != 0)
 		gs_note(c, "to look at it: %s%s", view, c->output);
-	if (m->a->path && m->objects && !gs_heap_objects_result(m->objects)->n_path)
-		gs_note(c, "no live object of type %s was found", m->a->path);
+	if (m->a->numa && !m->a->objects && !m->n_numa)
+		gs_note(c, "by NUMA node nothing is known: the machine has one, or the kernel does "
+			   "not "
+			   "tell");
 }
 
 /* What was asked for is no reason for another exit code, nor is that a core file has no kernel's view. */

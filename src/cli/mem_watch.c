@@ -36,6 +36,14 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &sa, NULL);
 }
 
+static int refuse_core(const struct gs_common *c, struct gs_err *err)
+{
+	return gs_fail(err, -GS_E_UNSUPPORTED, 0,
+		       "%s is a core file, in which nothing grows any more. Without --watch "
+		       "`gosonde mem` shows it",
+		       c->target);
+}
+
 static int open_plain(struct gs_mem_watch *w, const struct gs_common *c, struct gs_err *err)
 {
 	int r = gs_open_target(c, &w->session.target, err);
@@ -43,10 +51,7 @@ static int open_plain(struct gs_mem_watch *w, const struct gs_common *c, struct 
 	if (r < 0)
 		return r;
 	if (gs_target_kind(w->session.target) != GS_TARGET_PROCESS)
-		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
-			       "%s is a core file, in which nothing grows any more. Without "
-			       "--watch `gosonde mem` shows it",
-			       c->target);
+		return refuse_core(c, err);
 	return gs_rt_open(w->session.target, &w->session.rt, err);
 }
 
@@ -68,6 +73,8 @@ static int open_stream(struct gs_mem_watch *w, const struct gs_common *c,
 			       "%s is a recording, which has no memory to look at. Give a PID or "
 			       "=NAME",
 			       c->target);
+	if (r < 0 && w->session.target && gs_target_kind(w->session.target) == GS_TARGET_CORE)
+		return refuse_core(c, err);
 	// The target is open: it is probes that cannot be had.
 	if ((r == -GS_E_PERMISSION || r == -GS_E_UNSUPPORTED) && w->session.rt) {
 		w->without_probes = true;

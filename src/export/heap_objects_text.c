@@ -80,27 +80,33 @@ static void put_root(struct gs__mem_text *t, const struct gs_heap_root *x)
 
 static void roots(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
 {
+	bool reached = false;
 	char a[24], b[24];
 
 	if (!r->n_roots && !r->shared_objects)
 		return;
+	for (uint32_t i = 0; i < r->n_roots; i++)
+		reached = reached || r->roots[i].reached_bytes;
 	gs__mem_put_line(t, GS__MEM_PLAIN);
-	gs_out_str(&t->line, "    ALONE    SHARE     OBJECTS    REACHES  KEPT BY");
+	gs_out_printf(&t->line, "    ALONE    SHARE     OBJECTS  %sKEPT BY",
+		      reached ? "  REACHES  " : "");
 	gs__mem_put_line(t, GS__MEM_BOLD);
 	for (uint32_t i = 0; i < r->n_roots; i++) {
 		const struct gs_heap_root *x = &r->roots[i];
 
-		gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  %9s  ",
-			      gs__mem_bytes(a, x->bytes), percent(x->bytes, r->bytes), x->objects,
-			      x->reached_bytes ? gs__mem_bytes(b, x->reached_bytes) : "");
+		gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  ",
+			      gs__mem_bytes(a, x->bytes), percent(x->bytes, r->bytes), x->objects);
+		if (reached)
+			gs_out_printf(&t->line, "%9s  ",
+				      x->reached_bytes ? gs__mem_bytes(b, x->reached_bytes) : "");
 		put_root(t, x);
 		gs__mem_put_line(t, GS__MEM_PLAIN);
 	}
 	if (!r->shared_objects)
 		return;
-	gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "             several of them",
+	gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  %sseveral of them",
 		      gs__mem_bytes(a, r->shared_bytes), percent(r->shared_bytes, r->bytes),
-		      r->shared_objects);
+		      r->shared_objects, reached ? "           " : "");
 	gs__mem_put_line(t, GS__MEM_PLAIN);
 }
 

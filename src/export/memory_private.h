@@ -18,6 +18,9 @@ bool gs__mem_frame_shown(const struct gs_frame *f);
 /** The innermost frame that is not of the standard library, golang.org/x included; else the innermost one. NULL: there is none. */
 const struct gs_frame *gs__mem_culprit(const struct gs_frame *f, uint32_t n);
 
+/** From where on a stack is shown: of what stands above the culprit (the standard library down to the system call) only what it called. */
+uint32_t gs__mem_first_shown(const struct gs_frame *f, uint32_t n);
+
 /* ---- lines of text ---- */
 
 struct gs__mem_text {

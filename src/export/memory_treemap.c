@@ -22,7 +22,7 @@
 #include "memory_treemap_text.inc"
 
 #define PARTS_MAX 400u /* of a class */
-#define FRAMES_MAX 24u
+#define FRAMES_MAX 12u
 
 struct map {
 	const struct gs_mem_result *r;
@@ -71,7 +71,7 @@ static void put_frames(struct map *m, const struct gs_frame *f, uint32_t n)
 {
 	gs_json_key(&m->j, "frames");
 	gs_json_open_array(&m->j);
-	for (uint32_t i = 0, put = 0; i < n && put < FRAMES_MAX; i++) {
+	for (uint32_t i = gs__mem_first_shown(f, n), put = 0; i < n && put < FRAMES_MAX; i++) {
 		if (!gs__mem_frame_shown(&f[i]))
 			continue;
 		gs__mem_frame(&m->text, &f[i], m->go_minor);

@@ -87,6 +87,17 @@ const struct gs_frame *gs__mem_culprit(const struct gs_frame *f, uint32_t n)
 	return first ? first : n ? f : NULL;
 }
 
+uint32_t gs__mem_first_shown(const struct gs_frame *f, uint32_t n)
+{
+	const struct gs_frame *culprit = gs__mem_culprit(f, n);
+	uint32_t i = culprit ? (uint32_t)(culprit - f) : 0;
+
+	while (i > 0)
+		if (gs__mem_frame_shown(&f[--i]))
+			break;
+	return i;
+}
+
 /* ---- lines ---- */
 
 void gs__mem_text_init(struct gs__mem_text *t, struct gs_out *o, const struct gs_memory_print *p,
@@ -197,24 +208,12 @@ void gs__mem_put_process(struct gs__mem_text *t, const struct gs_process *p)
 	gs_out_char(&t->line, ')');
 }
 
-/* Of what stands above the culprit (the standard library down to the system call) only what it called. */
-static uint32_t first_shown(const struct gs_frame *f, uint32_t n)
-{
-	const struct gs_frame *culprit = gs__mem_culprit(f, n);
-	uint32_t i = culprit ? (uint32_t)(culprit - f) : 0;
-
-	while (i > 0)
-		if (gs__mem_frame_shown(&f[--i]))
-			break;
-	return i;
-}
-
 void gs__mem_put_frames(struct gs__mem_text *t, const struct gs_frame *f, uint32_t n, uint32_t most,
 			unsigned int indent)
 {
 	uint32_t put = 0, left = 0;
 
-	for (uint32_t i = t->p->all ? 0 : first_shown(f, n); i < n; i++) {
+	for (uint32_t i = t->p->all ? 0 : gs__mem_first_shown(f, n); i < n; i++) {
 		if (!t->p->all && !gs__mem_frame_shown(&f[i]))
 			continue;
 		if (!t->p->all && put == most) {
