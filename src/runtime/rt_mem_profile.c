@@ -11,7 +11,8 @@
  * pcbuf). Looking up the innermost one gives them all, so those of inlined callers are left out before that.
  *
  * Buckets come from persistentalloc one after the other, so they are read by windows. A program that never reaches
- * runtime.MemProfile has rate 0 and no buckets: the linker switches profiling off.
+ * runtime.MemProfile has rate 0: the linker switches profiling off (disableMemoryProfiling), but a bucket may come
+ * from before schedinit looked.
  */
 #include "runtime/rt_heap.h"
 #include "runtime/rt_private.h"
@@ -215,6 +216,19 @@ static int visit_all(const struct profile *p, int (*visit)(void *, const struct 
 	return r;
 }
 
+/* Nothing but what was sampled before the first goroutine was made? */
+static bool only_start_up(const struct profile *p)
+{
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct gs_stack *s = p->rec[i].stack;
+
+		if (s->n_frames == 0 ||
+		    strcmp(s->frames[s->n_frames - 1].function, "runtime.rt0_go") != 0)
+			return false;
+	}
+	return true;
+}
+
 /* The fields, each within its structure. */
 static bool layout_usable(const struct gs_go_layout *l)
 {
@@ -242,7 +256,7 @@ static bool layout_usable(const struct gs_go_layout *l)
 	       gs__field_within(l, GS_GO_MEM_RECORD_FUTURE, CYCLES * cycle, record);
 }
 
-static int read_profile(struct profile *p, gs_addr first,
+static int read_profile(struct profile *p, gs_addr first, uint64_t rate,
 			int (*visit)(void *ctx, const struct gs_rt_mem_record *r), void *ctx)
 {
 	size_t largest = (size_t)p->l->offset[GS_GO_BUCKET_SIZE] + 8ul * MAX_DEPTH +
@@ -254,6 +268,8 @@ static int read_profile(struct profile *p, gs_addr first,
 	if (!p->window || !p->bucket)
 		return gs_fail(p->err, -ENOMEM, 0, "no memory for the memory profile");
 	r = read_buckets(p, first);
+	if (r == 0 && rate == 0 && only_start_up(p))
+		return 1;
 	return r < 0 ? r : visit_all(p, visit, ctx);
 }
 
@@ -277,7 +293,7 @@ int gs_rt_mem_profile(struct gs_rt *rt, int (*visit)(void *ctx, const struct gs_
 		return r == -GS_E_FAULT ? 1 : r;
 	if (first == 0)
 		return *ret_rate == 0; /* switched off, or nothing was sampled yet */
-	r = read_profile(&p, first, visit, ctx);
+	r = read_profile(&p, first, *ret_rate, visit, ctx);
 	free(p.window);
 	free(p.bucket);
 	free(p.rec);

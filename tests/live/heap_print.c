@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- *	heap_print PID | CORE [EXE]
+ *	heap_print [sites | modules] PID | CORE [EXE]
  *
- * The page heap of a program as gosonde reads it, one JSON object, for test_heap.py. Each list is summed up and
- * checked against what its header promises: sorted, not overlapping, found again by address.
+ * The page heap of a program as gosonde reads it, one JSON object, for test_heap.py; or its memory profile; or its Go
+ * modules. Each list of the heap is summed up and checked against what its header promises: sorted, not overlapping,
+ * found again by address.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -187,6 +188,76 @@ static int print_heap(struct gs_rt *rt, struct gs_incomplete_list *inc, struct g
 	return 0;
 }
 
+struct sites {
+	uint32_t n;
+};
+
+static void print_text(const char *s)
+{
+	putchar('"');
+	for (; *s; s++)
+		if (*s == '"' || *s == '\\' || (unsigned char)*s < ' ')
+			printf("\\u%04x", (unsigned int)(unsigned char)*s);
+		else
+			putchar(*s);
+	putchar('"');
+}
+
+static int print_site(void *ctx, const struct gs_rt_mem_record *m)
+{
+	struct sites *s = ctx;
+
+	printf("%s{\"size\": %" PRIu64 ", \"allocs\": %" PRIu64 ", \"frees\": %" PRIu64
+	       ", \"alloc_bytes\": %" PRIu64 ", \"free_bytes\": %" PRIu64 ", \"stack\": [",
+	       s->n++ ? ",\n" : "", m->object_size, m->allocs, m->frees, m->alloc_bytes,
+	       m->free_bytes);
+	for (uint32_t i = 0, shown = 0; i < m->stack->n_frames; i++) {
+		if (m->stack->frames[i].flags & GS_FRAME_WRAPPER)
+			continue; /* the runtime leaves them out of profiles */
+		printf("%s", shown++ ? ", " : "");
+		print_text(m->stack->frames[i].function);
+	}
+	printf("]}");
+	return 0;
+}
+
+static int print_sites(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	struct sites s = { 0 };
+	int64_t start = gs_now_ns();
+	uint64_t rate;
+	int r;
+
+	printf("{\"sites\": [");
+	r = gs_rt_mem_profile(rt, print_site, &s, &rate, inc, err);
+	printf("],\n\"profiled\": %s, \"rate\": %" PRIu64 ", \"ms\": %.3f,\n",
+	       r == 0 ? "true" : "false", rate, (double)(gs_now_ns() - start) / 1e6);
+	return r < 0 ? r : 0;
+}
+
+static int print_modules(struct gs_rt *rt, struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	const struct gs_rt_module *m;
+	uint32_t n;
+	int r = gs_rt_modules(rt, &m, &n, err);
+
+	(void)inc;
+	if (r < 0)
+		return r;
+	printf("{\"modules\": [");
+	for (uint32_t i = 0; i < n; i++) {
+		printf("%s{\"path\": ", i ? ",\n" : "");
+		print_text(m[i].path);
+		printf(", \"has_main\": %d, \"bad\": %d, \"text\": %" PRIu64 ", \"etext\": %" PRIu64
+		       ", \"data\": %" PRIu64 ", \"types\": %" PRIu64 ", \"pclntab\": %" PRIu64
+		       ", \"pclntab_end\": %" PRIu64 "}",
+		       m[i].has_main, m[i].bad, m[i].text, m[i].etext, m[i].data, m[i].types,
+		       m[i].pclntab, m[i].pclntab_end);
+	}
+	printf("],\n");
+	return 0;
+}
+
 static void print_incomplete(const struct gs_incomplete_list *inc)
 {
 	printf("\"incomplete\": {");
@@ -195,33 +266,42 @@ static void print_incomplete(const struct gs_incomplete_list *inc)
 	printf("}}\n");
 }
 
-static int open_target(int argc, char **argv, struct gs_target **ret, struct gs_err *err)
+static int open_target(char **argv, struct gs_target **ret, struct gs_err *err)
 {
 	char *end;
-	long pid = strtol(argv[1], &end, 10);
+	long pid = strtol(argv[0], &end, 10);
 
 	if (*end == '\0')
 		return gs_target_open_pid((pid_t)pid, ret, err);
-	return gs_target_open_core(argv[1], argc > 2 ? argv[2] : NULL, ret, err);
+	return gs_target_open_core(argv[0], argv[1], ret, err);
 }
 
 int main(int argc, char **argv)
 {
 	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
 	GS_CLEANUP(gs_rt_freep) struct gs_rt *rt = NULL;
+	int (*print)(struct gs_rt *, struct gs_incomplete_list *, struct gs_err *) = print_heap;
 	struct gs_incomplete_list inc = { 0 };
 	struct gs_err err = { 0 };
 	int r;
 
-	if (argc < 2) {
-		fputs("usage: heap_print PID | CORE [EXE]\n", stderr);
+	argv++;
+	if (argc > 2 && strcmp(*argv, "sites") == 0) {
+		print = print_sites;
+		argv++;
+	} else if (argc > 2 && strcmp(*argv, "modules") == 0) {
+		print = print_modules;
+		argv++;
+	}
+	if (!*argv) {
+		fputs("usage: heap_print [sites | modules] PID | CORE [EXE]\n", stderr);
 		return 2;
 	}
-	r = open_target(argc, argv, &t, &err);
+	r = open_target(argv, &t, &err);
 	if (r == 0)
 		r = gs_rt_open(t, &rt, &err);
 	if (r == 0)
-		r = print_heap(rt, &inc, &err);
+		r = print(rt, &inc, &err);
 	if (r < 0) {
 		fprintf(stderr, "heap_print: %s\n", err.text);
 		return 1;
