@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define OBJECTS_MAX (1u << 26)
 
 struct slot {
@@ -46,7 +48,7 @@ struct pass {
 	uint32_t n, n_found, found_cap;
 	uint32_t g_size, sudog_size;
 	uint8_t block_of[256]; /* by wait reason */
-	uint64_t torn, unreadable, broken;
+	uint64_t torn, unreadable, broken, late;
 };
 
 static const char *const block_names[] = {
@@ -378,11 +380,16 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 
 static int all_batches(struct pass *ps, struct gs_err *err)
 {
+	int64_t deadline = gs_now_ns() + GS__TIME_MAX_NS;
 	gs_addr list;
 	uint64_t len;
 	int r = gs__allgs_read(ps->rt, &list, &len, err);
 
 	for (uint64_t i = 0; r == 0 && i < len; i += ps->n) {
+		if (gs_now_ns() > deadline) {
+			ps->late = len - i;
+			break;
+		}
 		ps->n = len - i < GS__BATCH ? (uint32_t)(len - i) : GS__BATCH;
 		r = gs_memory_read(ps->rt->mem, list + i * 8, ps->ptrs, ps->n * 8ul, err);
 		if (r == -GS_E_FAULT) { /* the array moved or is damaged: say so and go on */
@@ -441,6 +448,7 @@ static int finish(struct pass *ps, struct gs_incomplete_list *inc, struct gs_err
 	gs_incomplete_add(inc, "goroutines_torn", ps->torn, "ran while they were read");
 	gs_incomplete_add(inc, "goroutines_unreadable", ps->unreadable,
 			  "their structures (runtime.g) could not be read");
+	gs_incomplete_add(inc, "goroutines_late", ps->late, "reading them took too long");
 	gs_incomplete_add(inc, "waits_broken", ps->broken,
 			  "the lists of what they wait for (runtime.sudog) are damaged");
 	return r;

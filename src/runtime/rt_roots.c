@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "runtime/rt_stackmap.h"
 
 #define STACK_EAGER (32u << 10) /* larger stacks are read one by one */
@@ -42,7 +43,8 @@ struct pass {
 	size_t own_cap;
 	struct gs__sink sink;
 	struct gs__scan *scan;
-	uint64_t running, torn, unreadable, deep;
+	uint64_t running, torn, unreadable, deep, late;
+	int64_t deadline;
 };
 
 int gs__sink_flush(struct gs__sink *s)
@@ -286,6 +288,10 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 
 		if (!s->have)
 			continue;
+		if (gs_now_ns() > ps->deadline) {
+			ps->late++;
+			continue;
+		}
 		ps->sink.which = ps->which[i];
 		if (!s->moved && stands_still(&s->g, &start))
 			r = scan_parked(ps, s, start.sp, err);
@@ -305,6 +311,7 @@ static void count_missing(const struct pass *ps, struct gs_incomplete_list *inc)
 			  "were running; pointers that are only in registers cannot be seen");
 	gs_incomplete_add(inc, "stacks_unreadable", ps->unreadable,
 			  "goroutines or parts of their stacks could not be read");
+	gs_incomplete_add(inc, "stacks_late", ps->late, "reading them took too long");
 	gs_incomplete_add(inc, "stacks_deep", ps->deep,
 			  "stacks of more than %u MB; every word counts as a pointer",
 			  STACK_WHOLE >> 20);
@@ -326,6 +333,7 @@ int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_
 	ps->sink = (struct gs__sink){ .visit = visit, .ctx = ctx, .lowest = 4096 };
 	if (precise)
 		r = gs__scan_new(rt, &ps->scan, err);
+	ps->deadline = gs_now_ns() + GS__TIME_MAX_NS;
 	for (uint32_t i = 0; r == 0 && i < n; i += ps->n) {
 		ps->n = n - i < GS__BATCH ? n - i : GS__BATCH;
 		ps->which = which + i;

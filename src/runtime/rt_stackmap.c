@@ -507,7 +507,8 @@ static int defers(struct gs__scan *s)
 {
 	const struct gs_go_layout *l = &s->rt->facts.layout;
 	int32_t fn = l->offset[GS_GO_DEFER_FN], link = l->offset[GS_GO_DEFER_LINK];
-	gs_addr d = s->in->defers;
+	gs_addr d = s->in->defers, turtle = 0;
+	uint32_t limit = 2;
 	uint8_t bytes[128];
 	int r = 0;
 
@@ -531,6 +532,12 @@ static int defers(struct gs__scan *s)
 			next = gs__u64(bytes + link);
 		}
 		r = pointer(s, at + (uint64_t)fn, call);
+		if (next == turtle) /* a circle (Brent) */
+			break;
+		if (i == limit) {
+			turtle = next;
+			limit *= 2;
+		}
 		d = next;
 	}
 	return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The made-up Go process of go_world.h: Go 1.27 on amd64, seven functions. */
+/* The made-up Go process of go_world.h: Go 1.27 on amd64, ten functions. */
 #include "go_world.h"
 
 #include <stdio.h>
@@ -21,12 +21,26 @@ static const struct gs_build_step file1[] = { { 0, 1 } };
 static const struct gs_build_step lines[] = { { 0, 10 }, { 0x10, 11 }, { 0x20, 12 } };
 static const char *const files[] = { "/go/src/runtime/proc.go", "/app/main.go" };
 
-#define FUNC(i, n, s, fl, flags)                                                                   \
+#define FUNC(i, n, s, fl, flags) FUNC_ID(i, n, s, fl, flags, 0)
+#define FUNC_ID(i, n, s, fl, flags, id)                                                            \
 	{                                                                                          \
 		.name = n, .offset = (i)*WORLD_FUNC_SIZE, .size = WORLD_FUNC_SIZE, .flag = flags,  \
-		.sp = s, .n_sp = GS_ARRAY_SIZE(s), .file = fl, .n_file = 1, .line = lines,         \
-		.n_line = 3, .start_line = 9                                                       \
+		.func_id = id, .sp = s, .n_sp = GS_ARRAY_SIZE(s), .file = fl, .n_file = 1,         \
+		.line = lines, .n_line = 3, .start_line = 9                                        \
 	}
+
+/* main.holder's frame: at pc 0x10 to 0x27 the highest local and the first argument are alive, from 0x28 on
+ * the other two locals and the second argument; at its entry both arguments. */
+static const struct gs_build_step sp48[] = { { 0, 0 }, { 8, WORLD_HOLDER_FRAME } };
+static const struct gs_build_step holder_maps[] = { { 0, -1 }, { 0x10, 1 }, { 0x28, 2 } };
+static const uint8_t holder_locals[] = { 3, 0, 0, 0, 3, 0, 0, 0, 0, 4, 3 };
+static const uint8_t holder_args[] = { 3, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2 };
+static const struct {
+	uint64_t n;
+	int32_t object[2][4]; /* offset, size, bytes with pointers, mask */
+} holder_objects = { 2,
+		     { { WORLD_HOLDER_A - 0x40, 16, 16, WORLD_MASK_A },
+		       { WORLD_HOLDER_B - 0x40, 24, 24, WORLD_MASK_B } } };
 
 static const struct gs_build_func funcs[WORLD_N_FUNCS] = {
 	FUNC(WORLD_GOEXIT, "runtime.goexit", sp0, file0, GS_GO_FLAG_TOP_FRAME),
@@ -36,6 +50,27 @@ static const struct gs_build_func funcs[WORLD_N_FUNCS] = {
 	FUNC(WORLD_WORKER, "main.worker", sp10, file1, 0),
 	FUNC(WORLD_MAIN, "main.main", sp10, file1, 0),
 	FUNC(WORLD_SPIN, "main.spin", sp0, file1, 0), /* no frame: a cycle of return addresses */
+	[WORLD_HOLDER] = { .name = "main.holder",
+			   .offset = WORLD_HOLDER * WORLD_FUNC_SIZE,
+			   .size = WORLD_FUNC_SIZE,
+			   .args_bytes = 16,
+			   .sp = sp48,
+			   .n_sp = GS_ARRAY_SIZE(sp48),
+			   .file = file1,
+			   .n_file = 1,
+			   .line = lines,
+			   .n_line = 3,
+			   .start_line = 9,
+			   .stackmap = holder_maps,
+			   .n_stackmap = GS_ARRAY_SIZE(holder_maps),
+			   .args_maps = holder_args,
+			   .args_maps_size = sizeof(holder_args),
+			   .locals_maps = holder_locals,
+			   .locals_maps_size = sizeof(holder_locals),
+			   .objects = &holder_objects,
+			   .objects_size = sizeof(holder_objects) },
+	FUNC_ID(WORLD_PREEMPT, "runtime.asyncPreempt", sp20, file0, 0, 3), /* Go 1.25 to 1.27 */
+	FUNC_ID(WORLD_SIGPANIC, "runtime.sigpanic", sp20, file0, 0, 20),
 };
 
 gs_addr world_pc(const struct gs_world *w, int func, unsigned int off)

@@ -39,7 +39,20 @@ enum {
 	WORLD_WORKER,
 	WORLD_MAIN,
 	WORLD_SPIN,
+	WORLD_HOLDER,  /* has stack maps: see go_world.c */
+	WORLD_PREEMPT, /* runtime.asyncPreempt */
+	WORLD_SIGPANIC,
 	WORLD_N_FUNCS
+};
+/* Of WORLD_HOLDER: bytes of its frame without the return address; offsets from its sp. */
+enum {
+	WORLD_HOLDER_FRAME = 0x48,
+	WORLD_HOLDER_A = 0,         /* two words, the second a pointer */
+	WORLD_HOLDER_B = 0x10,      /* three words, the first a pointer */
+	WORLD_HOLDER_LOCALS = 0x28, /* three words, 1 | 0, 2 … of the maps below */
+	WORLD_HOLDER_ARGS = 0x50,
+	WORLD_MASK_A = 0x100000, /* pointer masks, from moduledata.rodata */
+	WORLD_MASK_B = 0x100010,
 };
 #define WORLD_FUNC_SIZE 0x40u
 

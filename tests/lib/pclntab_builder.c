@@ -110,9 +110,14 @@ static void put_func(struct parts *p, const struct gs_build_func *f)
 			       put_steps(p, f->inl, f->n_inl, f->size) };
 	uint32_t funcdata[6] = { NO_DATA, NO_DATA, NO_DATA, NO_DATA, NO_DATA, NO_DATA };
 	uint32_t npcdata = f->n_inl ? 3 : f->n_stackmap ? 2 : f->n_unsafe ? 1 : 0;
-	uint32_t nfuncdata = f->arg_info ? 6 : f->n_nodes ? 4 : 0;
+	uint32_t nfuncdata = f->arg_info ? 6 : f->n_nodes ? 4 : f->objects ? 3 : 0;
 	struct gs_build_buf *o = &p->functab;
 
+	if (nfuncdata < 2 && (f->args_maps || f->locals_maps))
+		nfuncdata = 2;
+	funcdata[0] = put_blob(p, f->args_maps, f->args_maps_size);
+	funcdata[1] = put_blob(p, f->locals_maps, f->locals_maps_size);
+	funcdata[2] = put_blob(p, f->objects, f->objects_size);
 	funcdata[3] = put_inline_tree(p, f);
 	funcdata[5] = put_blob(p, f->arg_info, f->arg_info_size);
 	gs_buf_put(o, 4, f->offset);

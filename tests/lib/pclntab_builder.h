@@ -61,6 +61,8 @@ struct gs_build_func {
 	size_t n_stackmap;
 	const void *arg_info; /* FUNCDATA 5 bytes, or NULL */
 	size_t arg_info_size;
+	const void *args_maps, *locals_maps, *objects; /* FUNCDATA 0 to 2 bytes, or NULL */
+	size_t args_maps_size, locals_maps_size, objects_size;
 };
 
 struct gs_build_go {

@@ -7,6 +7,7 @@
  *   precise, conservative   pointers on their stacks
  *   globals   pointers in global variables
  *   specials  what finalizers, cleanups and weak pointers keep alive
+ *   mark      what all of these reach: objects and bytes
  *   quiet     before the others: count only, and tell how long it took
  */
 #include <ctype.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "analysis/heap_mark.h"
 #include "runtime/rt_heap.h"
 #include "runtime/rt_roots.h"
 
@@ -74,7 +76,8 @@ static void show_gs(struct state *s)
 	}
 }
 
-static int do_stacks(struct state *s, bool precise, struct gs_err *err)
+static int do_stacks(struct state *s, bool precise, gs_rt_stack_fn *visit, void *ctx,
+		     struct gs_err *err)
 {
 	uint32_t n;
 	uint32_t *which;
@@ -84,7 +87,7 @@ static int do_stacks(struct state *s, bool precise, struct gs_err *err)
 	which = calloc(n + 1ul, sizeof(*which));
 	for (uint32_t i = 0; which && i < n; i++)
 		which[i] = i;
-	r = which ? gs_rt_stack_roots(s->rt, s->gs, which, n, precise, show_stack, s, &s->inc, err)
+	r = which ? gs_rt_stack_roots(s->rt, s->gs, which, n, precise, visit, ctx, &s->inc, err)
 		  : -1;
 	free(which);
 	return r;
@@ -96,6 +99,44 @@ static int do_specials(struct state *s, struct gs_err *err)
 	int r = gs_rt_heap_read(s->rt, &h, &s->inc, err);
 
 	return r < 0 ? r : gs_rt_special_roots(s->rt, h, show, s, &s->inc, err);
+}
+
+static int mark(void *ctx, const struct gs_rt_pointer *p, size_t n)
+{
+	gs_heap_mark_roots(ctx, p, n);
+	return 0;
+}
+
+static int mark_stack(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n)
+{
+	(void)which;
+	return mark(ctx, p, n);
+}
+
+static int do_mark(struct state *s, struct gs_err *err)
+{
+	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
+	GS_CLEANUP(gs_heap_mark_freep) struct gs_heap_mark *m = NULL;
+	struct gs_heap_mark_stats stats;
+	uint32_t n;
+	const gs_addr *sudogs = gs_rt_gs_sudogs(s->gs, &n);
+	int r = gs_rt_heap_read(s->rt, &h, &s->inc, err);
+
+	if (r == 0)
+		r = gs_heap_mark_new(h, gs_rt_memory(s->rt), &m, err);
+	if (r < 0)
+		return r;
+	gs_heap_mark_opaque(m, sudogs, n);
+	r = gs_rt_global_roots(s->rt, mark, m, &s->inc, err);
+	if (r == 0)
+		r = gs_rt_special_roots(s->rt, h, mark, m, &s->inc, err);
+	if (r == 0)
+		r = do_stacks(s, true, mark_stack, m, err);
+	if (r == 0)
+		r = gs_heap_mark_drain(m, err);
+	gs_heap_mark_stats(m, &stats);
+	printf("{\"marked\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n", stats.objects, stats.bytes);
+	return r;
 }
 
 static int do_one(struct state *s, const char *what, struct gs_err *err)
@@ -116,9 +157,11 @@ static int do_one(struct state *s, const char *what, struct gs_err *err)
 		if (r == 0)
 			show_gs(s);
 	} else if (strcmp(what, "precise") == 0 || strcmp(what, "conservative") == 0) {
-		r = do_stacks(s, what[0] == 'p', err);
+		r = do_stacks(s, what[0] == 'p', show_stack, s, err);
 	} else if (strcmp(what, "globals") == 0) {
 		r = gs_rt_global_roots(s->rt, show, s, &s->inc, err);
+	} else if (strcmp(what, "mark") == 0) {
+		r = do_mark(s, err);
 	} else {
 		r = do_specials(s, err);
 	}
