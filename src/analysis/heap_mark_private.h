@@ -64,7 +64,9 @@ struct gs_heap_mark {
 	size_t n_bits;
 	uint32_t *opaque; /* slots, sorted */
 	uint32_t n_opaque;
-	bool no_memory; /* for @opaque */
+	bool no_memory;            /* for @opaque */
+	const gs_addr *no_pointer; /* words that are passed over; sorted, borrowed */
+	uint32_t n_no_pointers;
 
 	uint8_t *state;         /* [n_spans] */
 	uint64_t *queued;       /* a bit for each span that waits */

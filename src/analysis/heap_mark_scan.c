@@ -136,6 +136,28 @@ static bool plan_part(struct gs_heap_mark *m, uint32_t span, uint8_t *buffer,
 	return true;
 }
 
+/* Blot out the words of a part that are known to be no pointers. There are few, in few spans. */
+static void pass_over(const struct gs_heap_mark *m, const struct gs__mark_part *p)
+{
+	uint32_t lo = 0, hi = m->n_no_pointers;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (m->no_pointer[mid] < p->from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < m->n_no_pointers; lo++) {
+		uint64_t at = m->no_pointer[lo] - p->from;
+
+		if (p->n_bytes < sizeof(uint64_t) || at > p->n_bytes - sizeof(uint64_t))
+			break;
+		memset(p->bytes + at, 0, sizeof(uint64_t));
+	}
+}
+
 /* Find the bitmap in the part of a span that reaches to its end. */
 static void find_bitmap(const struct gs_heap_mark *m, struct gs__mark_part *p)
 {
@@ -190,8 +212,11 @@ static int read_batch(struct gs_heap_mark *m, uint32_t *span, uint32_t n, struct
 		if (m->reads[i].result < 0)
 			r = read_parts_again(m, &m->reads[i], err);
 	}
-	for (uint32_t i = 0; r >= 0 && i < m->n_parts; i++)
+	for (uint32_t i = 0; r >= 0 && i < m->n_parts; i++) {
+		if (m->n_no_pointers)
+			pass_over(m, &m->part[i]);
 		find_bitmap(m, &m->part[i]);
+	}
 	return r;
 }
 

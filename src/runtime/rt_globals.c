@@ -140,6 +140,9 @@ static int one_p(struct pass *ps, gs_addr p, struct gs_err *err)
 	wb_end = gs__u64(ps->buf + wb + 8) - p;
 	if (wb_end < wb + 16 || wb_end > size || wb_end > wb + WB_BUF_MAX) /* not set up yet */
 		wb_end = wb + 16;
+	if (gs__field_within(l, GS_GO_P_PCACHE_BASE, 8, size))
+		// An address in the heap, of free pages or of whatever came to stand there: no pointer.
+		memset(ps->buf + l->offset[GS_GO_P_PCACHE_BASE], 0, 8);
 	r = add_words(ps, p, ps->buf, gcw);
 	return r ? r : add_words(ps, p + wb_end, ps->buf + wb_end, size - wb_end);
 }

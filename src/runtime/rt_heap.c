@@ -18,6 +18,7 @@ struct gs_rt_heap *gs_rt_heap_free(struct gs_rt_heap *h)
 	free(h->arena_start);
 	free(h->span);
 	free(h->range);
+	free(h->no_pointers);
 	free(h->meta);
 	free(h);
 	return NULL;
@@ -105,6 +106,12 @@ const struct gs_rt_meta_range *gs_rt_heap_meta(const struct gs_rt_heap *h, uint3
 const struct gs_rt_memory_stats *gs_rt_heap_stats(const struct gs_rt_heap *h)
 {
 	return &h->stats;
+}
+
+const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_n)
+{
+	*ret_n = h->n_no_pointers;
+	return h->no_pointers;
 }
 
 uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h)

@@ -113,6 +113,9 @@ const struct gs_rt_free_range *gs_rt_heap_free_ranges(const struct gs_rt_heap *h
 const gs_addr *gs_rt_heap_arenas(const struct gs_rt_heap *h, uint32_t *ret_n);
 const struct gs_rt_meta_range *gs_rt_heap_meta(const struct gs_rt_heap *h, uint32_t *ret_n);
 const struct gs_rt_memory_stats *gs_rt_heap_stats(const struct gs_rt_heap *h);
+/** Words inside objects of the heap that hold addresses of the heap and yet are no pointers, sorted: where each P's
+ *  page cache begins (p.pcache.base). Who takes every word for a pointer passes over them. */
+const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_n);
 /** Slots of all IN_USE spans together: numbers of objects are below it. UINT32_MAX: there are more than can be
  *  numbered (hundreds of GB of heap), and the last spans' first_object is UINT32_MAX; nothing can be marked then. */
 uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h);

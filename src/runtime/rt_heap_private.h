@@ -33,6 +33,8 @@ struct gs_rt_heap {
 	struct gs_rt_page_index index;
 	struct gs_rt_free_range *range; /* sorted by address, not overlapping each other or spans */
 	uint32_t n_ranges, cap_ranges;
+	gs_addr *no_pointers; /* sorted */
+	uint32_t n_no_pointers;
 	struct gs_rt_meta_range *meta;
 	uint32_t n_meta, cap_meta;
 	struct gs_rt_memory_stats stats;
