@@ -21,6 +21,7 @@ from harness import BUILD, ROOT, Skip, Target, go_command, run_checked, tap, tar
 PAGE = 8192
 # The answer that carries the truth is built after the truth was read: a few pages of small objects.
 SLACK = 16 * PAGE
+CHUNK = 256 << 10
 DEFAULT = ['1.19/default', '1.19/stripped', '1.22/default', '1.25/default', 'newest/default', 'newest/stripped']
 VARIANTS = ['default', 'stripped', 'pie', 'noopt', 'cgo']
 
@@ -42,8 +43,11 @@ def heap_print(*args, timeout=60):
 
 
 def slack_of(name):
-    """How far a class may be off: the runtime makes spans, and takes pages for them, when it answers."""
-    return 4 * PAGE if name.startswith(('mspan', 'mcache', 'metadata', 'other', 'profiling')) else SLACK
+    """How far a class may be off: the runtime makes spans, and takes pages for them, when it answers. Now and then that
+    needs another chunk of persistentalloc."""
+    if name in ('other', 'total'):
+        return CHUNK + SLACK
+    return 4 * PAGE if name.startswith(('mspan', 'mcache', 'metadata', 'profiling')) else SLACK
 
 
 def compare(title, truth, seen):
@@ -75,7 +79,7 @@ def compare(title, truth, seen):
         'objects': (seen['allocated'], stats['HeapObjects'], 3000),
         'counted objects': (mine['objects'], metrics['/gc/heap/objects:objects'], 3000),
         # With a limit it depends on what is mapped, and there always is one: the largest number.
-        'heap goal': (mine['heap_goal'], metrics['/gc/heap/goal:bytes'], SLACK),
+        'heap goal': (mine['heap_goal'], metrics['/gc/heap/goal:bytes'], CHUNK + SLACK),
         'collections': (mine['gc_count'], stats['NumGC'], 0),
         'forced collections': (mine['gc_forced'], stats['NumForcedGC'], 0),
         'time of the last collection': (mine['last_gc_unix_ns'], stats['LastGC'], 0),
@@ -198,7 +202,7 @@ def check_limits(release, variant):
         got = heap_print(t.pid)['stats']
         check_settings(title, got, t.minor, 50, limit, True)
         goal = truth['metrics']['/gc/heap/goal:bytes']
-        tap.ok(abs(got['heap_goal'] - goal) <= SLACK and goal < limit, f'{title}: the heap goal', got['heap_goal'], goal)
+        tap.ok(abs(got['heap_goal'] - goal) <= CHUNK + SLACK and goal < limit, f'{title}: the heap goal', got['heap_goal'], goal)
         # gcPaceScavenger: 95% of the limit, if what is ready is above that.
         tap.ok(got['memory_limit_goal'] in (limit * 95 // 100, int(limit * 0.95), 2**64 - 1), f'{title}: the scavenger\'s goal',
                got['memory_limit_goal'], got['mapped_ready'])

@@ -10,7 +10,7 @@
 //	sites     {"rate":N,"sites":[{"stack":["main.f",…],"size":N,"allocs":N,"frees":N},…]}: runtime.MemProfile
 //
 // Flags: -rate N sets runtime.MemProfileRate. No goroutine of the program runs between commands; with GOGC=off the
-// runtime collects only when told, and its scavenger has nothing to do.
+// runtime collects only when told.
 package main
 
 import (
@@ -178,6 +178,21 @@ var (
 	memory  runtime.MemStats
 )
 
+// settle reads until the scavenger, which goes on for a while after a collection, has nothing more to return.
+func settle() {
+	for i, quiet := 0, 0; i < 300 && quiet < 3; i++ {
+		before := memory.HeapReleased
+		time.Sleep(10 * time.Millisecond)
+		runtime.ReadMemStats(&memory) // also makes the counters of the Ps' caches count
+		metrics.Read(samples)
+		if memory.HeapReleased == before {
+			quiet++
+		} else {
+			quiet = 0
+		}
+	}
+}
+
 func readMetrics() map[string]interface{} {
 	if samples == nil {
 		for _, d := range metrics.All() {
@@ -190,8 +205,7 @@ func readMetrics() map[string]interface{} {
 	for _, s := range samples {
 		values[s.Name] = 0
 	}
-	runtime.ReadMemStats(&memory) // also makes the counters of the Ps' caches count
-	metrics.Read(samples)
+	settle()
 	for _, s := range samples {
 		values[s.Name] = s.Value.Uint64()
 	}
