@@ -180,6 +180,7 @@ struct gs_heap_objects {
 	uint32_t n_roots, roots_cap;
 	struct gs__ho_variable *var; /* sorted */
 	uint32_t n_vars;
+	uint32_t allp; /* label of what Ps keep; 0: none */
 
 	struct gs__ho_large *large; /* sorted by span */
 	uint32_t n_large;

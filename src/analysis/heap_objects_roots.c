@@ -418,6 +418,7 @@ static void pin_ps(struct gs_heap_objects *x, gs_addr allp)
 	uint32_t label = label_named(x, allp, "runtime.allp");
 	uint64_t slice[2], p;
 
+	x->allp = label;
 	if (gs_memory_read(x->mem, allp, slice, sizeof(slice), NULL) < 0 || slice[1] > MAX_PS)
 		return;
 	for (uint64_t i = 0; i < slice[1]; i++)

@@ -4,12 +4,13 @@
 // variables and goroutines, collects garbage, and tells in its ready line what there is:
 //
 //	types    {"main.Order":[N,BYTES]}  objects of each type, and their bytes in slots of the allocator
-//	owned    {"main.orders":BYTES}     what would go with a variable: at least so many bytes …
-//	most     {"main.orders":BYTES}     … and at most
+//	owned    {"main.orders":BYTES}     what would go with a variable
+//	slack    {"main.orders":BYTES}     so much more it may be, for what the runtime adds
+//	shared   bytes that two variables share
 //	workers  how many goroutines of main.worker hold -hold bytes each
 //	path     a type with one object, which main.orders leads to at the end of a list
 //
-// -n scales everything. Command beside those of package truth:
+// -n scales everything; -chain makes the orders a list that main.first alone leads to. Command beside those of package truth:
 //
 //	drop  {"drop":BYTES}  lets go of main.dropped without a collection: its objects become garbage
 package main
@@ -103,6 +104,7 @@ type Common struct {
 }
 
 var (
+	first    *Order
 	orders   []*Order
 	items    []Item
 	tree     *Node
@@ -257,9 +259,13 @@ func main() {
 	n := flag.Int("n", 2000, "objects of each type")
 	workers := flag.Int("workers", 100, "goroutines that hold memory")
 	hold := flag.Int("hold", 16384, "bytes that each of them holds")
+	chain := flag.Bool("chain", false, "the needle is at the end of a list")
 	flag.Parse()
 
 	build(*n)
+	if *chain {
+		first, orders = orders[len(orders)-1], nil
+	}
 	ready := make(chan bool)
 	for i := 0; i < *workers; i++ {
 		go worker(*hold, ready)
@@ -285,9 +291,13 @@ func main() {
 			"main.bigs":     (slot(1024) + 8) * *n,
 			"main.huge":     65536 + 48*8192,
 			"main.jobs":     (64 + 8) * *n,
-			"main.closures": (48 + 32 + 8) * *n,
+			"main.closures": (48 + 24 + 8) * *n,
 			"main.dropped":  (128 + 8) * *n,
 			"main.numbers":  16 * *n,
+		},
+		"slack": map[string]int{
+			"main.bigs": 8 * *n, "main.items": 32768, "main.dropped": 8 * *n, "main.closures": 8 * *n,
+			"main.jobs": 4096, "main.numbers": 80 * *n,
 		},
 		"shared": 96 * *n,
 	}}
