@@ -1,6 +1,7 @@
 // Grpc is a gRPC server that waits in a known way, and its own client: unary and streaming calls of the health
 // service, which comes with the library. Lines on stdin: "load" makes -n calls of each kind and answers with what was
-// planted; "exit" or end of file ends the program.
+// planted; "hang" starts two calls that never return, and closes the connection of the first; "exit" or end of file ends
+// the program.
 package main
 
 import (
@@ -33,6 +34,9 @@ type server struct {
 }
 
 func (*server) Check(ctx context.Context, r *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+	if r.Service == "hang" {
+		hang(ctx)
+	}
 	defer meter(time.Now())
 	time.Sleep(*length)
 	if r.Service == "missing" {
@@ -59,7 +63,14 @@ func main() {
 	c, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(err)
 	say(map[string]interface{}{"ready": true, "pid": os.Getpid(), "grpc": grpc.Version})
-	for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() == "load"; {
+	for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() != "exit"; {
+		if in.Text() == "hang" {
+			closed, conn := callHanging(l.Addr().String())
+			live, _ := callHanging(l.Addr().String())
+			check(conn.Close())
+			say(map[string]interface{}{"closed": closed, "live": live, "local": l.Addr().String()})
+			continue
+		}
 		load(health.NewHealthClient(c))
 		say(map[string]interface{}{"calls_of_each_kind": *number, "planted_ns": atomic.LoadInt64(&planted)})
 	}
