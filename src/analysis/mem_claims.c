@@ -348,14 +348,21 @@ static int claim_instance(struct gs_memory_look *l, const struct instance *in,
 			     RANK_MODULE, item, err);
 }
 
-/* Mark what the dynamic linker knows. @return whether there is one. */
+/* Mark what the dynamic linker knows, and itself: in its list it is only where a library needs it. @return whether there
+ * is one. */
 static bool mark_loaded(struct gs_memory_look *l, struct instances *t)
 {
 	const struct gs_loaded_object *o;
+	struct instance *linker;
+	uint64_t base;
 	uint32_t n;
 
 	if (gs_target_loaded_objects(l->target, &o, &n, NULL) != 0)
 		return false;
+	linker = gs_target_auxv(l->target, AT_BASE, &base, NULL) == 0 ? instance_at(l, t, base)
+								      : NULL;
+	if (linker)
+		linker->loaded = true;
 	for (uint32_t i = 0; i < n; i++) {
 		struct instance *in = instance_at(l, t, o[i].dynamic);
 

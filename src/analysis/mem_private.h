@@ -95,7 +95,7 @@ void gs__item_count(struct gs_memory_look *l, uint32_t item, uint64_t bytes, uin
 void gs__item_more(struct gs_memory_look *l, uint32_t item);
 /** Sort them, keep the largest of each class, hand them to the result. */
 void gs__items_finish(struct gs_memory_look *l);
-/** "64 MB", "8.2 kB": in @buf. */
+/** "64 MiB", "8.2 KiB": in @buf. */
 const char *gs__mem_size(uint64_t bytes, char *buf, size_t size);
 
 /* ---- mem_claims.c ---- */

@@ -108,9 +108,12 @@ static int scan_all(int fd, struct quick *q, struct gs_err *err)
 {
 	const struct gs__smaps *s = &q->r->smaps;
 	uint64_t chunk = CHUNK_BYTES;
-	gs_addr at = 0;
+	gs_addr at = 0, last = 0;
 	int r = 0;
 
+	// The kernel refuses ranges that reach beyond what user space may have.
+	for (uint32_t i = 0; i < s->n && !(s->v[i].map.start >> 63); i++)
+		last = s->v[i].map.end;
 	for (uint32_t i = 0; i < s->n && r == 0;) {
 		gs_addr end;
 
@@ -119,9 +122,9 @@ static int scan_all(int fd, struct quick *q, struct gs_err *err)
 			continue;
 		}
 		at = at > s->v[i].map.start ? at : s->v[i].map.start;
-		if (at >> 63)
+		if (at >= last)
 			break; // [vsyscall]
-		end = at + chunk;
+		end = last - at < chunk ? last : at + chunk;
 		q->any = false;
 		r = gs__scan(fd, at, end, true, take_run, q, err);
 		chunk = q->any || chunk >= CHUNK_MAX ? CHUNK_BYTES : chunk * 2;

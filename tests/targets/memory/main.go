@@ -3,7 +3,8 @@
 //
 //	-mode idle        nothing
 //	      loaded      live objects of 512 bytes
-//	      kept        garbage that the heap keeps for reuse
+//	      kept        garbage that the heap keeps for reuse, for GOGC was raised
+//	      behind      garbage that the scavenger is about to return
 //	      fragmented  one of 16 objects of 512 bytes survives
 //	      lazy        garbage returned to the kernel (with GODEBUG=madvdontneed=0: by MADV_FREE)
 //	      limit       a memory limit 8 MB above what is live
@@ -230,13 +231,14 @@ func plant() {
 	case "loaded":
 		loaded(*mb * mib)
 	case "kept":
-		// Two collections with the garbage alive, so that the goal is high when it is gone.
+		// The scavenger's goal grows with that of the heap. Until then it works.
 		kept = append(kept, nodes(*mb*mib/512))
-		runtime.GC()
-		runtime.GC()
 		kept = nil
 		runtime.GC()
+		debug.SetGCPercent(100000)
 		planted["heap_free"] = *mb * mib
+	case "behind":
+		garbage()
 	case "fragmented":
 		fragmented()
 	case "lazy":
