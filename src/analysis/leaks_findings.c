@@ -140,6 +140,7 @@ static int add_to_finding(struct walk *w, struct gs__leak_item *x, const struct 
 	x->group = w->base + number;
 	f->count++;
 	f->stack_bytes += x->stack_bytes;
+	f->many_objects |= x->kind == GS_LEAK_UNREACHABLE && x->object != f->object;
 	f->ages[gs_leak_age(g->wait_ns)]++;
 	if (g->wait_ns > f->longest_wait_ns)
 		f->longest_wait_ns = g->wait_ns;

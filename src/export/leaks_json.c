@@ -10,7 +10,7 @@
  *	FINDING: {"kind":"unreachable|connection|growth","confidence":"certain|high|likely","count",
  *	          "goroutine_ids":[…],"state","wait_reason","wait_seconds","stack_bytes","created_by":frame|null,
  *	          "frames":[frame],"evidence":EVIDENCE}
- *	EVIDENCE of unreachable: {"by_marking","by_runtime","blocked_on","object","held_bytes"}
+ *	EVIDENCE of unreachable: {"by_marking","by_runtime","blocked_on","object","many_objects","held_bytes"}
  *	         of connection:  {"role","fd","local","peer","socket_state","closed_seconds","closed_at_least","object"}
  *	         of growth:      {"count_before","per_second"}; the finding has "ages":{"<1s":n,…}
  *
@@ -102,6 +102,7 @@ static void evidence(struct gs_json *j, const struct gs_leak *l)
 		gs_json_kv_bool(j, "by_runtime", l->by_runtime);
 		text(j, "blocked_on", l->blocked_on);
 		address(j, "object", l->object);
+		gs_json_kv_bool(j, "many_objects", l->many_objects);
 		gs_json_key(j, "held_bytes");
 		if (l->held_bytes != UINT64_MAX)
 			gs_json_u64(j, l->held_bytes);

@@ -237,7 +237,8 @@ static void put_unreachable(struct text *t, const struct gs_leak *l)
 {
 	char a[24];
 
-	gs_out_str(&t->line, "    blocked on ");
+	gs_out_str(&t->line,
+		   l->many_objects ? "    blocked, each on its own, such as " : "    blocked on ");
 	put_name(t, l->blocked_on ? l->blocked_on : "something");
 	put_line(t, PLAIN);
 	gs_out_str(&t->line, "    ");

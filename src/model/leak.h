@@ -52,7 +52,8 @@ struct gs_leak {
 	/* evidence */
 	const char *
 		blocked_on; /* "channel 0xc000…, 0 of 0 buffered, 3 receivers, no other reference" */
-	gs_addr object;     /* 0: none */
+	gs_addr object;     /* the first goroutine's; 0: none */
+	bool many_objects;        /* UNREACHABLE: others wait for others of the kind */
 	const char *peer, *local; /* CONNECTION: "10.0.0.1:443", NULL if not known */
 	const char *socket_state; /* CONNECTION: "CLOSE_WAIT", "closed" */
 	int64_t closed_ns;        /* CONNECTION: for how long; -1: not known */
