@@ -8,6 +8,8 @@
 
 #include <gosonde/err.h>
 
+#include "golang/dwarf_globals.h"
+
 enum {
 	GS__VARS_MAX = 256 << 10,
 	GS__VAR_TYPES_MAX = 256 << 10,
@@ -48,5 +50,10 @@ struct gs__vars {
  */
 GS_CHECKED int gs__go_dwarf_vars(int fd, struct gs__vars **ret, struct gs_err *err);
 struct gs__vars *gs__go_vars_free(struct gs__vars *v);
+/** gs_go_dwarf_globals() from what the child said; apart, for tests. */
+GS_CHECKED int gs__go_make_vars(const struct gs__vars *v, const struct gs_image *img, uint64_t bias,
+				gs_addr types_at, struct gs_go_types *types,
+				const struct gs_go_variable **ret, uint32_t *ret_n,
+				struct gs_err *err);
 
 #endif

@@ -227,19 +227,14 @@ static int start(struct maker *m, struct gs_err *err)
 	return 0;
 }
 
-int gs_go_dwarf_globals(int fd, const struct gs_image *img, uint64_t bias, gs_addr types_at,
-			struct gs_go_types *types, const struct gs_go_variable **ret,
-			uint32_t *ret_n, struct gs_err *err)
+int gs__go_make_vars(const struct gs__vars *v, const struct gs_image *img, uint64_t bias,
+		     gs_addr types_at, struct gs_go_types *types, const struct gs_go_variable **ret,
+		     uint32_t *ret_n, struct gs_err *err)
 {
-	GS_CLEANUP(gs__go_vars_freep) struct gs__vars *v = NULL;
-	struct maker m = { .types = types };
+	struct maker m = { .v = v, .types = types };
 	struct gs_go_variable *vars;
-	int r = gs__go_dwarf_vars(fd, &v, err);
+	int r = start(&m, err);
 
-	if (r != 0)
-		return r;
-	m.v = v;
-	r = start(&m, err);
 	if (r < 0)
 		return r;
 	m.base = find_base(&m, img, bias, types_at);
@@ -258,4 +253,14 @@ int gs_go_dwarf_globals(int fd, const struct gs_image *img, uint64_t bias, gs_ad
 	*ret = vars;
 	*ret_n = m.n_vars;
 	return 0;
+}
+
+int gs_go_dwarf_globals(int fd, const struct gs_image *img, uint64_t bias, gs_addr types_at,
+			struct gs_go_types *types, const struct gs_go_variable **ret,
+			uint32_t *ret_n, struct gs_err *err)
+{
+	GS_CLEANUP(gs__go_vars_freep) struct gs__vars *v = NULL;
+	int r = gs__go_dwarf_vars(fd, &v, err);
+
+	return r == 0 ? gs__go_make_vars(v, img, bias, types_at, types, ret, ret_n, err) : r;
 }
