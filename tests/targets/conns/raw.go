@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+	"unsafe"
 )
 
 const plainRole = "connection"
@@ -112,6 +113,7 @@ func setUpRaw() {
 	go serveChannel(c, s)
 	c.closed(s.Close)
 
+	setUpOdd()
 	setUpUnix()
 	setUpProxy()
 
@@ -128,6 +130,34 @@ func setUpRaw() {
 	c = begin("session-live", plainRole, "")
 	go (&session{conn: s}).serve(c)
 	<-c.here
+}
+
+// Wrappers of wrappers, up to those that never end; and a connection whose addresses lead nowhere.
+func setUpOdd() {
+	s, client := pipe()
+	c := begin("wrapped-twice", plainRole, "CLOSE_WAIT")
+	go serveChannel(c, &counting{Conn: &counting{Conn: tls.Server(s, &tls.Config{})}})
+	c.closed(client.Close)
+
+	s, client = pipe()
+	keep(client)
+	c = begin("cycle", plainRole, "")
+	circle := &counting{Conn: &counting{Conn: s}}
+	go serveChannel(c, circle)
+	<-c.here
+	circle.Conn.(*counting).Conn = circle
+	check(s.Close())
+
+	s, client = pipe()
+	keep(client)
+	c = begin("addresses", plainRole, "closed")
+	go serveChannel(c, s)
+	c.closed(s.Close)
+	fd := *(*unsafe.Pointer)(unsafe.Pointer(s))
+	for _, at := range []uintptr{104, 120} { // data of netFD.laddr and raddr
+		*(*uintptr)(unsafe.Pointer(uintptr(fd) + at)) = 1<<46 | 8
+	}
+	c.Local, c.Peer = "", ""
 }
 
 func setUpUnix() {
