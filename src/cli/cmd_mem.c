@@ -388,7 +388,8 @@ static void tell(struct mem *m)
 			   "tell");
 }
 
-/* What was asked for is no reason for another exit code, nor is that a core file has no kernel's view. */
+/* What was asked for, what a busy process always has, and that a core file has no kernel's view: told, but no reason for
+ * another exit code. */
 static bool truly_incomplete(const struct mem *m)
 {
 	for (uint32_t i = 0; i < m->missing.n; i++) {
@@ -396,7 +397,8 @@ static bool truly_incomplete(const struct mem *m)
 
 		if (strcmp(what, "watched_without_probes") == 0 && m->a->stream.no_probes)
 			continue;
-		if (strcmp(what, "kernel_view") == 0)
+		if (strcmp(what, "kernel_view") == 0 ||
+		    strcmp(what, "running_without_registers") == 0)
 			continue;
 		return true;
 	}

@@ -82,7 +82,10 @@ static void path(struct gs_json *j, const struct gs_heap_objects_result *r)
 		gs_json_open_object(j);
 		gs_json_kv_string(j, "what", r->path[i].what);
 		gs_json_key(j, "address");
-		gs_json_hex(j, r->path[i].addr);
+		if (r->path[i].addr)
+			gs_json_hex(j, r->path[i].addr);
+		else
+			gs_json_null(j);
 		gs__mem_json_text(j, "type", r->path[i].type);
 		gs_json_close(j);
 	}

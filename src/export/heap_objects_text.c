@@ -123,7 +123,8 @@ static void path(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
 		// Deep chains stay on the page: a linked list has thousands of steps.
 		gs_out_printf(&t->line, "  %*s", (int)(i < 20 ? 2 * i : 40), "");
 		gs__mem_put_name(t, s->what ? s->what : "?");
-		gs_out_printf(&t->line, "  %#" PRIx64, s->addr);
+		if (s->addr)
+			gs_out_printf(&t->line, "  %#" PRIx64, s->addr);
 		if (s->type && s->type[0]) {
 			gs_out_str(&t->line, "  ");
 			gs__mem_put_name(t, s->type);

@@ -360,6 +360,7 @@ static void make_objects(struct gs_heap_objects_result *r, bool hostile)
 		  .reached_bytes = 2 * MB },
 	};
 	static const struct gs_heap_path_step path[] = {
+		{ "goroutine 24 (main.main)", 0, NULL },
 		{ "main.cache", 0x600000, "map[string]*main.Order" },
 		{ "[3]", 0xc000010000, "*main.Order" },
 		{ ".next", 0xc000020000, NULL },

@@ -110,6 +110,15 @@ def test_text_of_a_core():
     assert 'ago' not in out and 'Scavenger' not in out
 
 
+def test_text_of_objects():
+    out = text('shop', fmt='objects-text')
+    assert '1100 live objects, 11.0 MiB (the types of 90.9 % are known); walked in 41.0 ms' in out
+    assert 'PATH from a root\n  goroutine 24 (main.main)\n    main.cache  0x600000  map[string]*main.Order\n' in out
+    assert re.search(r'8\.0 MiB +72\.7 % +1000 +6\.0 MiB +main\.Order\n', out)
+    assert re.search(r'1\.0 MiB +9\.1 % +20 +2\.0 MiB +goroutine 42 in main\.readOrder order\.go:33\n', out)
+    assert re.search(r'2\.0 MiB +18\.2 % +100 +several of them\n', out)
+
+
 def test_text_of_others():
     assert text('empty').count('\n') == 1
     hostile = text('hostile', 'all', 'sites=9')
@@ -193,7 +202,8 @@ def test_json_objects():
                              'retained_bytes': 6 * MB}
     assert d['types'][2]['how'] is None and d['roots'][1]['frame']['function'] == 'main.readOrder'
     assert d['roots'][0]['frame'] is None and d['roots'][0]['goroutine_id'] is None
-    assert d['path'][1] == {'what': '[3]', 'address': '0xc000010000', 'type': '*main.Order'}
+    assert d['path'][0] == {'what': 'goroutine 24 (main.main)', 'address': None, 'type': None}
+    assert d['path'][2] == {'what': '[3]', 'address': '0xc000010000', 'type': '*main.Order'}
 
 
 # --- folded ------------------------------------------------------------------------------------------
