@@ -704,6 +704,111 @@ static void names(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- those of the second search ---- */
+
+enum { MORE = 0x10000, LIST = 0x15000 }; /* in the heap: the global, and what it leads to */
+
+static int check_more(struct world *w, enum gs_go_more_global g)
+{
+	return gs__go_more_global_check(&w->mem, &w->l, g, HEAP + MORE, &w->err);
+}
+
+/* With @v at @addr it must not pass; then it is put back, and must. */
+static void lie_more(struct world *w, enum gs_go_more_global g, gs_addr addr, uint64_t v, size_t n)
+{
+	uint64_t old = 0;
+
+	memcpy(&old, at(w, addr), n);
+	put(w, addr, v, n);
+	if (check_more(w, g) != 0)
+		fail_msg("%s: %#lx at %#lx is believed", gs_go_more_global_name(g),
+			 (unsigned long)v, (unsigned long)addr);
+	put(w, addr, old, n);
+	assert_int_equal(check_more(w, g), 1);
+}
+
+static void waiters_and_buckets(void **state)
+{
+	struct world *w = *state;
+	gs_addr treap = HEAP + MORE + 3 * 64 + (gs_addr)w->l.offset[GS_GO_SEMA_ROOT_TREAP];
+	gs_addr sudog = HEAP + LIST, bucket = HEAP + LIST;
+
+	/* Nobody waits. */
+	assert_int_equal(check_more(w, GS_GO_MORE_SEMTABLE), 1);
+	put(w, treap, sudog, 8);
+	put_field(w, sudog, GS_GO_SUDOG_G, g_at(0), 8);
+	lie_more(w, GS_GO_MORE_SEMTABLE, treap, 0x1235, 8);
+	lie_more(w, GS_GO_MORE_SEMTABLE, treap, HEAP + HEAP_BYTES, 8);
+	lie_more(w, GS_GO_MORE_SEMTABLE, field_at(w, sudog, GS_GO_SUDOG_G), 1, 8);
+	lie_more(w, GS_GO_MORE_SEMTABLE, field_at(w, sudog, GS_GO_SUDOG_PARENT), sudog, 8);
+	put(w, treap, 0, 8);
+	memset(at(w, sudog), 0, 512);
+
+	assert_int_equal(check_more(w, GS_GO_MORE_MBUCKETS), 1);
+	put(w, HEAP + MORE, bucket, 8);
+	put_field(w, bucket, GS_GO_BUCKET_TYP, 1, 8);
+	put_field(w, bucket, GS_GO_BUCKET_NSTK, 12, 8);
+	put_field(w, bucket, GS_GO_BUCKET_OBJECT_SIZE, 48, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, HEAP + MORE, 1, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, field_at(w, bucket, GS_GO_BUCKET_TYP), 2, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, field_at(w, bucket, GS_GO_BUCKET_NSTK), 0, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, field_at(w, bucket, GS_GO_BUCKET_NSTK), 1 << 20, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, field_at(w, bucket, GS_GO_BUCKET_OBJECT_SIZE), 0, 8);
+	lie_more(w, GS_GO_MORE_MBUCKETS, field_at(w, bucket, GS_GO_BUCKET_ALLNEXT), 12, 8);
+	/* a circle ends */
+	put_field(w, bucket, GS_GO_BUCKET_ALLNEXT, bucket, 8);
+	assert_int_equal(check_more(w, GS_GO_MORE_MBUCKETS), 1);
+}
+
+static void lists_of_pages(void **state)
+{
+	struct world *w = *state;
+	gs_addr free = field_at(w, HEAP + MORE, GS_GO_WORK_WBUF_SPANS_FREE);
+
+	assert_int_equal(check_more(w, GS_GO_MORE_PERSISTENT_CHUNKS), 0); /* there always is one */
+	put(w, HEAP + MORE, HEAP + LIST, 8);
+	put(w, HEAP + LIST, HEAP + LIST + 0x1000, 8);
+	lie_more(w, GS_GO_MORE_PERSISTENT_CHUNKS, HEAP + MORE, HEAP + LIST + 8, 8);
+	lie_more(w, GS_GO_MORE_PERSISTENT_CHUNKS, HEAP + LIST, HEAP + LIST + 0x1008, 8);
+	lie_more(w, GS_GO_MORE_PERSISTENT_CHUNKS, HEAP + LIST, HEAP + HEAP_BYTES, 8);
+	assert_int_equal(check_more(w, GS_GO_MORE_BUCKHASH), 1);
+	lie_more(w, GS_GO_MORE_BUCKHASH, HEAP + MORE, 0x77, 8);
+	memset(at(w, HEAP + LIST), 0, 512);
+	put(w, HEAP + MORE, 0, 8);
+
+	assert_int_equal(check_more(w, GS_GO_MORE_GC_BITS_ARENAS), 0); /* no next one */
+	put(w, HEAP + MORE + 16, HEAP + LIST, 8);
+	put(w, HEAP + LIST, 65536, 8);
+	lie_more(w, GS_GO_MORE_GC_BITS_ARENAS, HEAP + LIST, 65537, 8);
+	lie_more(w, GS_GO_MORE_GC_BITS_ARENAS, HEAP + MORE + 32, 8, 8);
+	put(w, HEAP + MORE + 16, 0, 8);
+
+	assert_int_equal(check_more(w, GS_GO_MORE_WORK), 1);
+	lie_more(w, GS_GO_MORE_WORK, free, 0x123, 8);
+	w->l.offset[GS_GO_WORK_WBUF_SPANS_BUSY] = GS_GO_NO_FIELD;
+	assert_int_equal(check_more(w, GS_GO_MORE_WORK), 0);
+}
+
+static void numbers(void **state)
+{
+	struct world *w = *state;
+
+	for (int g = 0; g < GS_GO_MORE_COUNT; g++)
+		assert_string_not_equal(gs_go_more_global_name((enum gs_go_more_global)g), "?");
+	assert_string_equal(gs_go_more_global_name(GS_GO_MORE_COUNT), "?");
+	put(w, HEAP + MORE, 512 << 10, 8);
+	lie_more(w, GS_GO_MORE_MEM_PROFILE_RATE, HEAP + MORE, (uint64_t)-1, 8);
+	lie_more(w, GS_GO_MORE_SCAVENGE, HEAP + MORE, 1ull << 60, 8);
+	lie_more(w, GS_GO_MORE_SCAVENGE, HEAP + MORE + 8, 1ull << 60, 8);
+	put(w, HEAP + MORE, 2 << 20, 8);
+	lie_more(w, GS_GO_MORE_PHYS_HUGE_PAGE, HEAP + MORE, 3 << 20, 8);
+	lie_more(w, GS_GO_MORE_PHYS_HUGE_PAGE, HEAP + MORE, 4096, 8);
+	put(w, HEAP + MORE, 1, 8);
+	lie_more(w, GS_GO_MORE_MADVDONTNEED, HEAP + MORE, 2 << 20, 4);
+	w->gone = true;
+	assert_int_equal(check_more(w, GS_GO_MORE_SCAVENGE), -GS_E_GONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -724,6 +829,9 @@ int main(void)
 		TEST(symbols),
 		TEST(references_outside_of_data),
 		cmocka_unit_test(names),
+		TEST(waiters_and_buckets),
+		TEST(lists_of_pages),
+		TEST(numbers),
 	};
 
 	return gs_test_main(tests);
