@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""Marking a heap from outside, beside what the runtime's own collector found.
+
+  test_heap_mark.py RELEASE VARIANT [MB]
+
+The program bigheap builds a heap of a known shape, collects twice, says what runtime.MemStats counted then, and
+drops objects that nothing reaches. All addresses that it says are reached have to be marked, and next to none
+of those that are not: words that only look like pointers (the hash bytes of Go's maps up to 1.23, in objects for
+whose pointers there is no bitmap) may bring some back.
+"""
+import json
+import shutil
+import subprocess
+import sys
+
+import cores
+from harness import BUILD, Skip, Target, have, run_checked, tap, target_path
+
+SHAPES = ('mixed', 'tree', 'map', 'lists', 'slices', 'chain')
+release, variant = sys.argv[1:3]
+MB = int(sys.argv[3]) if len(sys.argv) > 3 else 24
+heap_dump = BUILD / 'tests' / 'live' / 'heap_dump'
+
+
+def mark(what, *options, ask=()):
+    """Run the driver; return its answers for the (inverted) addresses and its figures."""
+    argv = [heap_dump, *options]
+    if ask:
+        path = cores.fresh_dir('ask') / 'addresses'
+        path.write_text('\n'.join(ask) + '\n')
+        argv += ['--ask', path]
+    r = subprocess.run([str(a) for a in [*argv, what]], capture_output=True, text=True, timeout=120)
+    if r.returncode:
+        raise AssertionError(f'{argv}: exit {r.returncode}: {r.stderr}')
+    *answers, figures = r.stdout.splitlines()
+    return answers, json.loads(figures)
+
+
+def check(name, ready, what, *options):
+    reachable, garbage = ready['reachable'], ready['garbage']
+    answers, f = mark(what, *options, ask=reachable + garbage)
+    good, bad = answers[:len(reachable)], answers[len(reachable):]
+    tap.ok(len(good) > 100 and set(good) == {'marked'}, f'{name}: all {len(good)} that are reached are marked',
+           {a: good.count(a) for a in set(good)}, f)
+    tap.ok(len(bad) == len(garbage) and 'none' not in bad and bad.count('marked') * 50 <= len(bad),
+           f'{name}: {bad.count("marked")} of {len(bad)} that nothing reaches are marked, at most 2 %', f)
+    # What was allocated since, and the runtime's own, is little.
+    slack = ready['garbage_bytes'] // 50 + (1 << 20)
+    tap.ok(ready['bytes'] <= f['bytes'] and abs(f['bytes'] - ready['heap_alloc']) <= ready['heap_alloc'] // 100 + slack,
+           f'{name}: bytes as the runtime counts', f'marked {f["bytes"]}, HeapAlloc {ready["heap_alloc"]}, '
+           f'of known objects {ready["bytes"]}', f)
+    tap.ok(f['objects'] >= ready['objects'] and
+           abs(f['objects'] - ready['heap_objects']) <= ready['heap_objects'] // 50 + ready['garbage_objects'] // 50 + 5000,
+           f'{name}: objects as the runtime counts', f'marked {f["objects"]}, HeapObjects {ready["heap_objects"]}', f)
+    tap.ok(f['unreadable_bytes'] == 0 and not f['incomplete'], f'{name}: nothing is missing', f['unreadable_bytes'],
+           f['incomplete'])
+    tap.ok(f['memory_bytes'] < 32 << 20, f'{name}: {f["memory_bytes"] >> 20} MB of memory', f)
+    tap.note(f'{name}: {f["bytes"] >> 20} MB in {f["mark_ms"]} ms, {f["bytes_read"] >> 20} MB read')
+    return f
+
+
+def target(shape):
+    return Target(target_path('bigheap', release, variant), '-mb', MB if shape != 'chain' else 2, '-shape', shape,
+                  '-garbage', 50000, '-every', 1000 if shape != 'chain' else 100)
+
+
+def test_shapes():
+    for shape in SHAPES:
+        with target(shape) as t:
+            check(f'go {release} {variant}: {shape}', t.ready, t.pid)
+
+
+def test_other_ways():
+    with target('mixed') as t:
+        name = f'go {release} {variant}'
+        plain = check(f'{name}: drained', t.ready, t.pid)
+        walked = check(f'{name}: walked', t.ready, t.pid, '--walk')
+        tap.equal([walked['visited'], walked['visited_bytes']], [walked['objects'], walked['bytes']],
+                  f'{name}: every marked object had its turn once')
+        # A visitor that takes every word for a pointer finds no less.
+        tap.ok(plain['objects'] * 0.99 <= walked['objects'] <= plain['objects'] * 1.02 + 1000,
+               f'{name}: the walk finds what draining finds', plain, walked)
+        check(f'{name}: conservative stacks', t.ready, t.pid, '--conservative')
+        t.command('grow')
+        _, later = mark(t.pid)
+        tap.ok(abs(later['objects'] - plain['objects']) < 5000, f'{name}: the same when asked again', plain, later)
+
+
+def test_core():
+    if not have('gcore'):
+        raise Skip('no gcore (package gdb)')
+    where = cores.fresh_dir('bigheap')
+    with target('mixed') as t:
+        run_checked(['gcore', '-o', where / 'core', t.pid], timeout=120)
+        core = cores.only_core(where, 'core*')
+        from_core = check(f'go {release} {variant}: core', t.ready, core, '--exe', t.exe)
+        _, live = mark(t.pid)
+        tap.ok(abs(live['objects'] - from_core['objects']) < 100, f'go {release} {variant}: core and process agree',
+               live, from_core)
+        # A core that is cut off in the heap: what is missing is said, the rest is marked.
+        size = core.stat().st_size
+        with open(core, 'r+b') as f:
+            f.truncate(size * 2 // 3)
+        r = subprocess.run([str(heap_dump), '--exe', t.exe, str(core)], capture_output=True, text=True, timeout=120)
+        tap.ok(r.returncode in (0, 1), f'go {release} {variant}: a core that is cut off', r.returncode, r.stderr)
+    shutil.rmtree(where)
+
+
+if not heap_dump.exists():
+    tap.run(lambda: tap.ok(False, f'{heap_dump} is not built'))
+tap.run(test_shapes, test_other_ways, test_core)
