@@ -119,7 +119,7 @@ static void scan(struct gs_heap_objects *x, uint32_t slot, const struct gs_rt_sp
 		.offset = offset,
 		.label = slot + 1,
 		.type = gs__ho_type_of(known),
-		.only_typed = gs__ho_level_of(known) == GS__HO_SURE,
+		.only_typed = gs__ho_only_typed(x, known),
 	};
 
 	gs__ho_scan(x, &b);

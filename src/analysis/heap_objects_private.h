@@ -68,6 +68,7 @@ struct gs__ho_type {
 	uint64_t unit; /* bytes of a value or element; 0: not known */
 	bool repeats;  /* elements until the end */
 	bool planned;  /* @edge is made */
+	bool trusted; /* what its plan calls no pointer is none, even if no header says that type */
 	uint32_t n_words;
 	const uint32_t
 		*edge; /* by word of a unit: number of an edge, 0 for none; NULL: not known */
@@ -228,6 +229,8 @@ void gs__ho_pointer(struct gs_heap_objects *x, gs_addr value, gs_addr before, ui
 void gs__ho_flush(struct gs_heap_objects *x);
 /** A structure of the runtime: always @label's. */
 void gs__ho_pin(struct gs_heap_objects *x, gs_addr addr, uint32_t label, enum gs__ho_form form);
+/** Is a word of such an object a pointer only where its type says so? */
+bool gs__ho_only_typed(const struct gs_heap_objects *x, uint32_t known);
 /** Follow all pointers. @return 0, or what the caller's progress function said. */
 GS_CHECKED int gs__ho_walk(struct gs_heap_objects *x, struct gs_err *err);
 

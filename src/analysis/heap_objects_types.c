@@ -214,6 +214,8 @@ static uint32_t make_type(struct gs_heap_objects *x, enum gs__ho_form form,
 		return 0;
 	*t = (struct gs__ho_type){ .form = form, .go = go, .pc = pc };
 	t->name = name_of(x, form, go, function);
+	/* Structures of the runtime hold stale pointers as numbers, above all p.wbBuf. */
+	t->trusted = form == GS__HO_OBJECT && !strncmp(go->name, "runtime.", 8);
 	set_size(x, t);
 	n = ++x->n_kinds;
 	x->type[n] = t;

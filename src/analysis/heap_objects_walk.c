@@ -472,12 +472,19 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 		.offset = o->offset,
 		.label = x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
-		.only_typed = gs__ho_level_of(known) == GS__HO_SURE,
+		.only_typed = gs__ho_only_typed(x, known),
 		.masked = o->has_pointers && !header && o->n_bytes <= 512,
 		.mask = o->pointers,
 	};
 	gs__ho_scan(x, &b);
 	return progress(x, o);
+}
+
+bool gs__ho_only_typed(const struct gs_heap_objects *x, uint32_t known)
+{
+	if (gs__ho_level_of(known) != GS__HO_FITS)
+		return gs__ho_level_of(known) == GS__HO_SURE;
+	return x->type[gs__ho_type_of(known)]->trusted;
 }
 
 int gs__ho_walk(struct gs_heap_objects *x, struct gs_err *err)

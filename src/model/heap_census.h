@@ -15,24 +15,25 @@ enum gs_type_how {
 	GS_TYPE_HEADER,    /* the allocator's own type header (1.22 and later) */
 	GS_TYPE_INTERFACE, /* an interface value points to it */
 	GS_TYPE_POINTER,   /* a field, element or variable of known type points to it */
-	GS_TYPE_RUNTIME,   /* a structure of the runtime: goroutine, sudog, timer … */
+	GS_TYPE_RUNTIME, /* it shows what it is: goroutine, sudog, channel, closure (its first word is a function) */
 };
 
 struct gs_heap_type {
 	const char *name; /* "main.Order", "[]uint8 (backing array)", "? 96 bytes, pointers" */
 	enum gs_type_how how;
 	uint64_t objects, bytes; /* live; bytes of their slots */
-	uint64_t retained_bytes; /* of roots that are dominated … see gs_heap_root */
+	uint64_t retained_bytes; /* what would go with them; 0: not known */
 };
 
-/* A root: a global variable, or a goroutine's stack. */
+/* A root: a global variable, or the stacks of all goroutines that began with the same function. */
 struct gs_heap_root {
-	const char *name;             /* "main.cache", "goroutine 42", "finalizers" */
+	const char *
+		name; /* "main.cache", "bss+0x120", "goroutine 42 (main.main)", "goroutines of main.worker (1,024)" */
 	const char *type;             /* of a variable, NULL if not known */
 	const struct gs_frame *frame; /* goroutines: the function whose frame it is; NULL */
 	uint64_t goid;
 	uint64_t objects, bytes; /* that only this root reaches: they would go with it */
-	uint64_t reached_bytes;  /* that it reaches at all */
+	uint64_t reached_bytes;  /* that it reaches at all; 0: not known */
 };
 
 struct gs_heap_path_step {

@@ -304,6 +304,10 @@ func main() {
 	server.Commands = map[string]func() map[string]interface{}{
 		"drop": func() map[string]interface{} {
 			bytes := 128 * len(dropped)
+			// One by one: a stale pointer to the array would keep them all.
+			for i := range dropped {
+				dropped[i] = nil
+			}
 			dropped = nil
 			return map[string]interface{}{"drop": bytes}
 		},
