@@ -40,7 +40,16 @@
 #define LINKS_EACH 8
 #define MAX_LINKS (1u << 23)
 
-enum role { ROLE_NONE = 0, ROLE_HTTP, ROLE_HTTP2, ROLE_GRPC, ROLE_CLIENT, ROLE_GRPC_CLIENT, ROLES };
+enum role {
+	ROLE_NONE = 0,
+	ROLE_HTTP,
+	ROLE_HTTP2,
+	ROLE_GRPC,
+	ROLE_CLIENT,
+	ROLE_GRPC_CLIENT,
+	ROLES,
+	ROLE_ENDS = ROLES, /* closes its connection, and will be done soon */
+};
 
 static const struct {
 	const char *name;
@@ -61,6 +70,7 @@ static const struct {
 	bool prefix; /* any method */
 	enum role role;
 } functions[] = {
+	{ "net/http.(*conn).closeWriteAndWait", false, ROLE_ENDS }, /* sleeps for half a second */
 	{ "net/http.(*conn).serve", false, ROLE_HTTP },
 	{ "net/http.(*http2serverConn).runHandler", false, ROLE_HTTP2 },
 	{ "net/http/internal/http2.(*serverConn).runHandler", false, ROLE_HTTP2 }, /* 1.27 */
@@ -153,8 +163,13 @@ static enum role role_of_stack(const struct gs_stack *s)
 {
 	enum role role = ROLE_NONE;
 
-	for (uint32_t i = s->n_frames; i-- && role == ROLE_NONE;)
-		role = role_of_function(s->frames[i].function);
+	for (uint32_t i = s->n_frames; i--;) {
+		enum role r = role_of_function(s->frames[i].function);
+
+		if (r == ROLE_ENDS)
+			return r;
+		role = role == ROLE_NONE ? r : role;
+	}
 	return role;
 }
 
@@ -212,7 +227,7 @@ static void choose(struct finder *f)
 		const struct gs_rt_g *g = &f->g[i];
 
 		if ((g->state == GS_G_WAITING || g->state == GS_G_LEAKED) && !g->system &&
-		    !g->torn && (!g->main || f->role[i]))
+		    !g->torn && f->role[i] != ROLE_ENDS && (!g->main || f->role[i]))
 			f->which[f->n_which++] = i;
 	}
 }

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from harness import BUILD, CACHE, ROOT, Skip, Target, go_command, start, tap, target_path, wait_for
+from harness import BUILD, CACHE, ROOT, Skip, Target, go_command, gosonde, start, tap, target_path, wait_for
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else 'cases'
 RELEASE = sys.argv[2] if len(sys.argv) > 2 else 'newest'
@@ -124,10 +124,16 @@ def multipath():
 
 def at_end():
     """The same at the end of a program that was started for it: end of file ends it."""
-    look = Look(['--', target_path('conns', RELEASE, VARIANT)])
+    check_end(Look(['--', target_path('conns', RELEASE, VARIANT)]), 2)
+    # main returns, while one more goroutine sleeps: it is closing its connection.
+    check_end(Look(['--', target_path('conns', RELEASE, VARIANT), '-end']), 3)
+
+
+def check_end(look, sleepers):
     check_found(look.row('ready')['cases'], look, 'at its end')
     end = look.row('exit')
     tap.equal(end['exit'], 0, 'exit status')
+    tap.equal([g['wait_reason'] for g in end['all']].count('sleep'), sleepers, 'so many sleep')
     ids = {g['id']: g['state'] for g in end['all']}
     tap.ok(all(c['id'] in ids for c in look.row('ready')['cases']), 'all goroutines are still there', ids)
     tap.equal([id for id, state in ids.items() if state not in ('waiting',)], [look.row('ready')['self']],
@@ -143,6 +149,20 @@ def ends():
         reasons = [g['wait_reason'] for g in end['all']]
         tap.equal((end['exit'], reasons.count('chan receive')), (status, 10), f'{mode}: ten goroutines wait at the end')
         tap.ok(f'released with {status}' in look.errors, f'{mode}: exit status', look.errors)
+
+
+def command_line():
+    """What users see: exit status 10, and the same goroutines."""
+    with Target(target_path('conns', RELEASE, VARIANT)) as t:
+        cases = {c['id'] for c in t.command('cases')['cases'] if c['state']}
+        r = gosonde('leaks', t.pid, '--connections', '--after', '500ms', '--format', 'json')
+        if tap.equal(r.code, 10, 'gosonde leaks: found', r):
+            found = r.json()['findings']
+            tap.equal({id for f in found for id in f['goroutine_ids']}, cases, 'gosonde leaks: the same goroutines')
+            tap.equal({(f['kind'], f['confidence']) for f in found}, {('connection', 'high')}, 'gosonde leaks: kind')
+    with Target(target_path('states', RELEASE, VARIANT)) as t:
+        r = gosonde('leaks', t.pid, '--connections', '--after', '100ms', '--format', 'json')
+        tap.equal((r.code, r.json()['findings']), (0, []), 'gosonde leaks: nothing to be found', r)
 
 
 # --- healthy programs -------------------------------------------------------------------------------
@@ -237,4 +257,4 @@ def grpc():
     tap.equal(p.wait(10), 0, 'gRPC: the target ends well')
 
 
-tap.run(*{'cases': (planted, multipath, at_end, ends), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])
+tap.run(*{'cases': (planted, multipath, at_end, ends, command_line), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])

@@ -13,7 +13,10 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"time"
+
+	"targets/truth"
 )
 
 // Handlers of these paths never return.
@@ -31,6 +34,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 
 func setUpHTTP() {
 	plain, secure, second := listen(), listen(), listen()
+	plainAddress = plain.Addr().String()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
 	one := &http.Server{Handler: http.HandlerFunc(handle), TLSConfig: config,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
@@ -81,6 +85,24 @@ func reset() error {
 	}
 	return lastTCP.Close()
 }
+
+// A request whose body nobody reads: the server closes its half, and waits a moment (net/http's closeWriteAndWait).
+// Returns in that moment; it is no finding.
+func closeEarly() {
+	conn, err := net.Dial("tcp", plainAddress)
+	check(err)
+	_, err = fmt.Fprintf(conn, "POST /idle HTTP/1.1\r\nHost: test\r\nContent-Length: 100000000\r\n\r\n")
+	check(err)
+	_, err = io.WriteString(conn, strings.Repeat("x", 1000000))
+	check(err)
+	for !strings.Contains(string(truth.Stack()), ".closeWriteAndWait(") {
+		time.Sleep(time.Millisecond)
+	}
+	conn.Close()
+	time.Sleep(20 * time.Millisecond)
+}
+
+var plainAddress string
 
 // A client that keeps its connection for later.
 func idle(l net.Listener) {

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net"
@@ -21,7 +22,7 @@ import (
 
 var (
 	more = flag.Int("n", 0, "so many more goroutines that hold live connections")
-	end  = flag.Bool("end", false, "return from main instead of waiting for commands")
+	end  = flag.Bool("end", false, "return from main instead of waiting for commands, while a server's connection is being closed")
 )
 
 // Case is one goroutine with a connection.
@@ -80,7 +81,10 @@ func main() {
 	}
 	time.Sleep(50 * time.Millisecond)
 	if *end {
-		fmt.Println(`{"ended":true}`)
+		line, err := json.Marshal(map[string]interface{}{"ready": true, "cases": cases, "self": truth.ID()})
+		check(err)
+		fmt.Println(string(line))
+		closeEarly()
 		return
 	}
 	server := truth.Server{
