@@ -10,13 +10,15 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-from harness import BUILD, CACHE, ROOT, Skip, Target, go_command, gosonde, start, tap, target_path, wait_for
+from harness import (BUILD, CACHE, ROOT, CorePattern, Skip, Target, go_command, gosonde, start, tap, target_path, tmp_dir,
+                     unlimited_cores, wait_for)
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else 'cases'
 RELEASE = sys.argv[2] if len(sys.argv) > 2 else 'newest'
@@ -151,6 +153,25 @@ def ends():
         tap.ok(f'released with {status}' in look.errors, f'{mode}: exit status', look.errors)
 
 
+def core():
+    """A core file has no sockets, but what the program closed itself is there."""
+    unlimited_cores()
+    folder = tmp_dir() / 'core'
+    folder.mkdir(exist_ok=True)
+    with CorePattern(), Target(target_path('conns', RELEASE, VARIANT), cwd=folder, env={'GOTRACEBACK': 'crash'}) as t:
+        cases = [c['id'] for c in t.command('cases')['cases'] if c['state'] == 'closed']
+        t.process.send_signal(signal.SIGABRT)
+        t.process.wait(60)
+        files = list(folder.glob('core*'))
+        if not files:
+            raise Skip('no core file was written')
+        r = gosonde('leaks', files[0], '--connections', '--format', 'json')
+        d = r.json()
+        tap.equal((r.code, sorted(id for f in d['findings'] for id in f['goroutine_ids'])), (10, sorted(cases)),
+                  'core: what was closed by the program', r)
+        tap.ok('sockets' in [i['what'] for i in d['incomplete']], 'core: says what is missing', d['incomplete'])
+
+
 def command_line():
     """What users see: exit status 10, and the same goroutines."""
     with Target(target_path('conns', RELEASE, VARIANT)) as t:
@@ -257,4 +278,4 @@ def grpc():
     tap.equal(p.wait(10), 0, 'gRPC: the target ends well')
 
 
-tap.run(*{'cases': (planted, multipath, at_end, ends, command_line), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])
+tap.run(*{'cases': (planted, multipath, at_end, ends, core, command_line), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])
