@@ -115,12 +115,37 @@ def consistent(name, process):
     tap.ok(sum(x['count'] for x in g['groups']) > 5, f'{name}: groups')
 
 
+def rss_of(process):
+    for line in open(f'/proc/{process.pid}/smaps_rollup'):
+        if line.startswith('Rss:'):
+            return int(line.split()[1]) * 1024
+
+
+def memory(name, process):
+    """Classes are the kernel's RSS, and nobody is accused of leaking."""
+    before = rss_of(process)
+    r = gosonde('mem', process.pid, '--format', 'json')
+    after = rss_of(process)
+    if tap.ok(r.code in (0, 4), f'{name}: mem', r):
+        d = r.json()
+        found = sum(c['resident_bytes'] for c in d['classes'] if c['name'] != 'unexplained')
+        low, high = min(before, after) * 0.99, max(before, after) * 1.01
+        tap.ok(low <= found <= high, f'{name}: classes are RSS within 1 %', f'{found}, RSS was {before} and then {after}',
+               [c for c in d['classes'] if c['name'] == 'unexplained'])
+    for _ in range(5):
+        r = gosonde('leaks', process.pid, '--unreachable', '--connections', '--between', '500ms', '--format', 'json')
+        findings = r.json()['findings'] if r.code in (0, 4, 10) else None
+        if not tap.ok(findings == [], f'{name}: nothing leaks', r, json.dumps(findings)[:2000]):
+            break
+
+
 def check(name, process, pprof, requests, up):
     wait_for(lambda: answers(up, process), 60, f'{name} answers')
     with Load(requests) as load:
         wait_for(lambda: load.count > 20, 30, f'{name} serves')
         compare(name, process, pprof)
         consistent(name, process)
+        memory(name, process)
     tap.ok(process.poll() is None, f'{name}: still runs', process.poll())
     tap.ok(load.count > 50 and len(load.errors) < load.count / 100, f'{name}: served {load.count} requests meanwhile',
            *load.errors[:5])
