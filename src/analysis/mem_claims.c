@@ -75,15 +75,16 @@ void gs__claims_settle(struct gs__claims *c)
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct gs__claim x = c->v[i];
 
-		if (kept && x.start < c->v[kept - 1].end) {
+		while (kept && x.start < c->v[kept - 1].end) {
 			struct gs__claim *before = &c->v[kept - 1];
 
-			if (x.rank < before->rank)
-				before->end = x.start;
-			else
+			if (x.rank >= before->rank) {
 				x.start = before->end;
-			if (before->start == before->end)
-				kept--;
+			} else if (x.start > before->start) {
+				before->end = x.start;
+			} else {
+				kept--; // it had been cut to begin behind us
+			}
 		}
 		if (x.start < x.end)
 			c->v[kept++] = x;

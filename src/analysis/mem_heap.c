@@ -12,13 +12,19 @@
  * - A span of stacks: byte by byte against the stacks that live goroutines and threads use.
  * - Free pages that count: kept; or returned and yet present: by MADV_FREE (as many as the kernel says are lazily
  *   freed), or put back as part of a huge page.
- * - Present, but neither: inside of a huge page it is address space that was never used; else the heap has changed.
+ * - Present, but neither: inside of a huge page it is address space that was never used; else the heap has changed while it was
+ *   read (a page that was free when spans were read, and in use when free pages were). If that is more than a hundredth
+ *   of RSS the heap is read again, which tells whose these pages have become.
  *
  * Objects divide into those that were live at the last collection and those made since by the collector's counters.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "analysis/mem_private.h"
+
+#define CHANGED_MAX (1u << 18)
+#define READ_AGAIN 3
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -101,6 +107,33 @@ static void span_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, b
 	}
 }
 
+/* Keep what nobody owned, as far as there is room. */
+static void changed(struct gs__heap_walk *w, gs_addr start, gs_addr end)
+{
+	struct gs__changed *last = w->n_changed ? &w->changed[w->n_changed - 1] : NULL;
+
+	if (last && last->end == start) {
+		last->end = end;
+	} else {
+		if (w->n_changed == w->changed_cap) {
+			uint32_t cap = w->changed_cap ? w->changed_cap * 2 : 256;
+			struct gs__changed *v = cap > CHANGED_MAX
+							? NULL
+							: (struct gs__changed *)gs_array_resize(
+								  w->changed, cap, sizeof(*v));
+
+			if (!v) {
+				resident(w, GS_MEM_UNEXPLAINED, end - start, false);
+				return;
+			}
+			w->changed = v;
+			w->changed_cap = cap;
+		}
+		w->changed[w->n_changed++] = (struct gs__changed){ start, end };
+	}
+	w->changed_bytes += end - start;
+}
+
 void gs__heap_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, bool huge)
 {
 	while (start < end) {
@@ -129,8 +162,10 @@ void gs__heap_resident(struct gs__heap_walk *w, gs_addr start, gs_addr end, bool
 				stop = min_u64(stop, w->span[w->at_span].start);
 			if (w->at_free < w->n_free)
 				stop = min_u64(stop, w->free[w->at_free].start);
-			resident(w, huge ? GS_MEM_HEAP_RESERVED : GS_MEM_UNEXPLAINED, stop - start,
-				 huge);
+			if (huge)
+				resident(w, GS_MEM_HEAP_RESERVED, stop - start, true);
+			else
+				changed(w, start, stop);
 		}
 		start = stop;
 	}
@@ -241,6 +276,88 @@ static void fragmentation_items(struct gs__heap_walk *w)
 	}
 }
 
+/* The run of free pages that ends behind @addr. */
+static const struct gs_rt_free_range *free_from(const struct gs_rt_heap *h, gs_addr addr)
+{
+	uint32_t lo = 0, hi;
+	const struct gs_rt_free_range *f = gs_rt_heap_free_ranges(h, &hi);
+	uint32_t n = hi;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (f[mid].start + f[mid].bytes <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n ? &f[lo] : NULL;
+}
+
+/* What became of [start, end). @return how much of it has one owner now; *ret_known false: none still. */
+static uint64_t new_owner(struct gs__heap_walk *w, const struct gs_rt_heap *h, gs_addr start,
+			  gs_addr end, bool *ret_known)
+{
+	const struct gs_rt_span *s = gs_rt_heap_find(gs_rt_heap_index(h), start);
+	const struct gs_rt_free_range *f = s ? NULL : free_from(h, start);
+	uint64_t n, objects;
+
+	*ret_known = true;
+	if (s) {
+		n = min_u64(end, span_end(s)) - start;
+		if (s->state != GS_RT_SPAN_IN_USE) {
+			resident(w, s->flags & GS_RT_SPAN_STACK ? GS_MEM_STACKS : GS_MEM_GC_WORK, n,
+				 false);
+			return n;
+		}
+		objects = min_u64(n, (uint64_t)((double)n * (double)object_bytes(s) /
+						((double)s->n_pages * GS_RT_PAGE)));
+		resident(w, GS_MEM_HEAP_NEW, objects, false);
+		resident(w, GS_MEM_HEAP_UNUSED, n - objects, false);
+		return n;
+	}
+	if (f && f->start <= start) {
+		n = min_u64(end, f->start + f->bytes) - start;
+		resident(w, f->returned ? GS_MEM_HEAP_RETURNED : GS_MEM_HEAP_FREE, n, false);
+		return n;
+	}
+	*ret_known = false;
+	n = GS_RT_PAGE - start % GS_RT_PAGE;
+	return min_u64(n, end - start);
+}
+
+static void resolve_changed(struct gs__heap_walk *w)
+{
+	uint64_t little = w->l->r.rss_bytes / 100;
+
+	for (int i = 0; i < READ_AGAIN && w->changed_bytes > little; i++) {
+		GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
+		struct gs_incomplete_list inc = { 0 };
+		struct gs__changed *before = w->changed;
+		uint32_t n = w->n_changed;
+
+		// The first reading succeeded; if this one does not the pages stay unexplained.
+		if (gs_rt_heap_read(w->l->rt, &h, &inc, NULL) < 0)
+			break;
+		w->changed = NULL;
+		w->n_changed = w->changed_cap = 0;
+		w->changed_bytes = 0;
+		for (uint32_t k = 0; k < n; k++)
+			for (gs_addr at = before[k].start; at < before[k].end;) {
+				bool known;
+				uint64_t bytes = new_owner(w, h, at, before[k].end, &known);
+
+				if (!known)
+					changed(w, at, at + bytes);
+				at += bytes;
+			}
+		free(before);
+	}
+	resident(w, GS_MEM_UNEXPLAINED, w->changed_bytes, false);
+	free(w->changed);
+	w->changed = NULL;
+}
+
 void gs__heap_end(struct gs__heap_walk *w)
 {
 	struct gs_mem_class *lazy = class_of(w, GS_MEM_HEAP_LAZY);
@@ -251,6 +368,7 @@ void gs__heap_end(struct gs__heap_walk *w)
 		return;
 	if (w->at_span < w->n_spans)
 		flush_span(w);
+	resolve_changed(w);
 	live = live_part(w, w->objects, w->all_objects);
 	class_of(w, GS_MEM_HEAP_LIVE)->resident_bytes += live;
 	class_of(w, GS_MEM_HEAP_NEW)->resident_bytes += w->objects - live;

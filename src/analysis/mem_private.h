@@ -114,6 +114,9 @@ GS_CHECKED int gs__claims_malloc(struct gs_memory_look *l, struct gs_err *err);
 GS_CHECKED int gs__stacks_read(struct gs_memory_look *l, struct gs_err *err);
 
 /* ---- mem_heap.c ---- */
+struct gs__changed {
+	gs_addr start, end;
+};
 /* Where resident bytes of the heap go while runs of pages come in the order of addresses. */
 struct gs__heap_walk {
 	struct gs_memory_look *l;
@@ -123,6 +126,9 @@ struct gs__heap_walk {
 	uint64_t span_resident, span_huge; /* of span[at_span], so far */
 	uint64_t objects, objects_huge;    /* resident */
 	uint64_t all_objects;              /* resident or not */
+	struct gs__changed *changed;       /* present, but nobody's when the heap was read */
+	uint32_t n_changed, changed_cap;
+	uint64_t changed_bytes;
 	uint64_t unused_by_class[256];
 	uint64_t unused_bytes_by_class[256];
 };
