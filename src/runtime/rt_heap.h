@@ -42,7 +42,7 @@ struct gs_rt_span {
 	uint8_t pad;
 };
 
-/** A run of free pages. */
+/** A run of free pages. None of them is in a span: what changed hands while it was read counts as the span's. */
 struct gs_rt_free_range {
 	gs_addr start;
 	uint64_t bytes;
@@ -83,10 +83,11 @@ struct gs_rt_memory_stats {
 	uint64_t work_buffers;
 	uint64_t objects; /* allocated slots, tiny ones counted as the runtime does */
 	/* scavenger */
-	bool has_scavenger;                          /* the goals below are known */
-	uint64_t gc_percent_goal, memory_limit_goal; /* heap bytes to keep; UINT64_MAX: no goal */
-	uint64_t released_background,
-		released_eager;      /* pages' bytes so far; UINT64_MAX: not known */
+	bool has_scavenger; /* the goals below are known */
+	/* Pages in use and kept that the heap may have; what mapped_ready may be. UINT64_MAX: no goal. */
+	uint64_t gc_percent_goal, memory_limit_goal;
+	/* Bytes so far (with GODEBUG=scavtrace=1: in this cycle of the collector). UINT64_MAX: not known (before 1.21). */
+	uint64_t released_background, released_eager;
 	uint64_t physical_huge_page; /* 0: none */
 	bool madv_free;              /* GODEBUG=madvdontneed=0 */
 	bool enable_gc;

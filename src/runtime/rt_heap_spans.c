@@ -18,18 +18,21 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
-	BATCH = 32,           /* arenas looked at together: 2 GiB */
-	BLOCK_BITS = 14,      /* _FixAllocChunk */
-	BUFFER = 1 << 18,     /* of mspans read at once: stays in the cache of the CPU */
-	MAX_MSPAN = 512,      /* 168 bytes at most so far */
-	READS = 256,          /* pieces of a batch */
-	SPAN_CLASSES = 136,   /* 68 size classes, with and without pointers */
-	NO_HEADER_BYTES = 512 /* gc.MinSizeForMallocHeader */
+	BATCH = 32,            /* arenas looked at together: 2 GiB */
+	BLOCK_BITS = 14,       /* _FixAllocChunk */
+	BUFFER = 1 << 18,      /* of mspans read at once: stays in the cache of the CPU */
+	MAX_MSPAN = 512,       /* 168 bytes at most so far */
+	READS = 256,           /* pieces of a batch */
+	SPAN_CLASSES = 136,    /* 68 size classes, with and without pointers */
+	NO_HEADER_BYTES = 512, /* gc.MinSizeForMallocHeader */
 };
 
 #define BLOCK ((uint64_t)1 << BLOCK_BITS)
+#define HUGE_PAGE (2ull << 20)
+#define HUGE_FROM (8ull << 20)
 
 /* Pages that follow each other and name the same mspan. */
 struct candidate {
@@ -404,6 +407,39 @@ static bool index_span(struct gs_rt_heap *h, const struct gs_rt_span *sp, uint32
 	return true;
 }
 
+/* How many spans there may be: as many as the runtime ever made, and no more than pages. */
+static uint64_t expected(const struct gs_rt_heap *h)
+{
+	uint64_t most = (uint64_t)h->n_arenas * GS__HEAP_ARENA_PAGES, n = 0;
+	gs_addr all = gs__heap_field(h, GS_GO_MHEAP_ALLSPANS);
+
+	if (!all || gs_memory_u64(h->rt->mem, all + 8, &n, NULL) < 0)
+		return 0;
+	return n < most ? n : most;
+}
+
+/* The array is filled once from one end. In large heaps, faults of 4 KiB each would cost as much as the rest, so it
+ * is of huge pages; what is not reached costs nothing. */
+static bool grow_spans(struct gs_rt_heap *h, uint64_t cap)
+{
+	uint64_t bytes = (cap * sizeof(*h->span) + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	struct gs_rt_span *grown;
+
+	if (cap >= UINT32_MAX)
+		return false;
+	grown = bytes < HUGE_FROM ? malloc(bytes) : aligned_alloc(HUGE_PAGE, bytes);
+	if (!grown)
+		return false;
+	if (bytes >= HUGE_FROM)
+		(void)!madvise(grown, bytes, MADV_HUGEPAGE);
+	if (h->n_spans)
+		memcpy(grown, h->span, h->n_spans * sizeof(*grown));
+	free(h->span);
+	h->span = grown;
+	h->cap_spans = (uint32_t)cap;
+	return true;
+}
+
 /* Room for as many spans as there are candidates, and for their order. */
 static bool make_room(struct scan *s)
 {
@@ -411,14 +447,10 @@ static bool make_room(struct scan *s)
 	uint64_t need = (uint64_t)h->n_spans + s->n_cand;
 
 	if (need > h->cap_spans) {
-		uint64_t cap = need > h->cap_spans * 3ull / 2 ? need : h->cap_spans * 3ull / 2;
-		void *grown = cap < UINT32_MAX ? gs_array_resize(h->span, cap, sizeof(*h->span))
-					       : NULL;
+		uint64_t cap = h->cap_spans ? h->cap_spans * 2ull : expected(h) + s->n_cand;
 
-		if (!grown)
+		if (!grow_spans(h, need > cap ? need : cap))
 			return false;
-		h->span = grown;
-		h->cap_spans = (uint32_t)cap;
 	}
 	s->found = h->span + h->n_spans;
 	if (s->n_cand > s->cap_order) {

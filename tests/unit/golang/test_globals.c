@@ -778,8 +778,8 @@ static void lists_of_pages(void **state)
 
 	assert_int_equal(check_more(w, GS_GO_MORE_GC_BITS_ARENAS), 0); /* no next one */
 	put(w, HEAP + MORE + 16, HEAP + LIST, 8);
-	put(w, HEAP + LIST, 65536, 8);
-	lie_more(w, GS_GO_MORE_GC_BITS_ARENAS, HEAP + LIST, 65537, 8);
+	put(w, HEAP + LIST, 65600, 8);
+	lie_more(w, GS_GO_MORE_GC_BITS_ARENAS, HEAP + LIST, 2 << 20, 8);
 	lie_more(w, GS_GO_MORE_GC_BITS_ARENAS, HEAP + MORE + 32, 8, 8);
 	put(w, HEAP + MORE + 16, 0, 8);
 
