@@ -75,6 +75,8 @@ enum gs_go_more_global {
 	GS_GO_MORE_BUCKHASH,          /* pointer to [179999]*bucket */
 	GS_GO_MORE_PHYS_HUGE_PAGE,    /* physHugePageSize, uintptr */
 	GS_GO_MORE_MADVDONTNEED,      /* debug.madvdontneed, int32 */
+	GS_GO_MORE_ALLFIN,            /* pointer to the first block of finalizers to be run */
+	GS_GO_MORE_CLEANUP_BLOCKS,    /* gcCleanups.all: the same of cleanups; since 1.25 */
 	GS_GO_MORE_COUNT
 };
 
@@ -95,7 +97,7 @@ GS_CHECKED int gs_go_globals_find_more(const struct gs_image *img, const struct 
 				       const struct gs_go_layout *layout,
 				       const struct gs_memory *mem, uint64_t bias,
 				       struct gs_go_more_globals *ret, struct gs_err *err);
-/** "semtable", …; "debug.madvdontneed" is a field. */
+/** "semtable", …; "debug.madvdontneed" and "gcCleanups.all" are fields. */
 const char *gs_go_more_global_name(enum gs_go_more_global g);
 
 #endif

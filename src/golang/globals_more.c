@@ -17,12 +17,13 @@ struct anchor {
 	uint8_t plus;        /* the reference is so far into the global */
 	uint8_t first, last; /* minor releases; 0: all */
 	const char *function;
+	enum gs_arch arch; /* 0: all */
 };
 
 /* In order of preference; builds out of 64. Every program has these functions, early in its table. */
 static const struct anchor anchors[] = {
-	{ GS_GO_MORE_SEMTABLE, 1, 0, 0, 0, "runtime.semrelease1" },       /* 62 */
-	{ GS_GO_MORE_SEMTABLE, 2, 0, 0, 0, "runtime.semrelease1" },       /* 2: 1.19 on arm64 */
+	{ GS_GO_MORE_SEMTABLE, 1, 0, 0, 0, "runtime.semrelease1" }, /* 62 */
+	{ GS_GO_MORE_SEMTABLE, 2, 0, 0, 0, "runtime.semrelease1" }, /* 2: 1.19 on arm64 */
 	/* Without optimisation it first sees to its locks; otherwise there is no 3rd. Together 64 */
 	{ GS_GO_MORE_MBUCKETS, 3, 0, 0, 0, "runtime.mProf_FlushLocked" },
 	{ GS_GO_MORE_MBUCKETS, 1, 0, 0, 0, "runtime.mProf_FlushLocked" },
@@ -43,6 +44,16 @@ static const struct anchor anchors[] = {
 	{ GS_GO_MORE_MADVDONTNEED, 4, 0, 0, 20, "runtime.sysUnusedOS" },
 	{ GS_GO_MORE_MADVDONTNEED, 6, 0, 0, 20, "runtime.sysUnusedOS" }, /* noopt */
 	{ GS_GO_MORE_MADVDONTNEED, 3, 0, 21, 0, "runtime.sysUnusedOS" },
+	{ GS_GO_MORE_ALLFIN, 7, 0, 25, 0, "runtime.queuefinalizer" },
+	/* Before that, finc is read once more on arm64; allfin is followed by parts of work. */
+	{ GS_GO_MORE_ALLFIN, 7, 0, 0, 24, "runtime.markroot" },
+	{ GS_GO_MORE_ALLFIN, 5, 0, 0, 24, "runtime.markroot" }, /* noopt */
+	/* The first is of optimised builds; in others that is a part of work, not at a multiple of 8. */
+	{ GS_GO_MORE_CLEANUP_BLOCKS, 8, 0, 25, 0, "runtime.markroot", GS_ARCH_AMD64 },
+	{ GS_GO_MORE_CLEANUP_BLOCKS, 6, 0, 25, 0, "runtime.markroot", GS_ARCH_AMD64 },
+	{ GS_GO_MORE_CLEANUP_BLOCKS, 8, 0, 25, 26, "runtime.markroot", GS_ARCH_ARM64 },
+	{ GS_GO_MORE_CLEANUP_BLOCKS, 6, 0, 25, 0, "runtime.markroot", GS_ARCH_ARM64 },
+	{ GS_GO_MORE_CLEANUP_BLOCKS, 4, 0, 27, 0, "runtime.markroot", GS_ARCH_ARM64 },
 };
 
 static const char *const names[GS_GO_MORE_COUNT] = {
@@ -56,6 +67,8 @@ static const char *const names[GS_GO_MORE_COUNT] = {
 	[GS_GO_MORE_BUCKHASH] = "buckhash",
 	[GS_GO_MORE_PHYS_HUGE_PAGE] = "physHugePageSize",
 	[GS_GO_MORE_MADVDONTNEED] = "debug.madvdontneed",
+	[GS_GO_MORE_ALLFIN] = "allfin",
+	[GS_GO_MORE_CLEANUP_BLOCKS] = "gcCleanups.all",
 };
 
 const char *gs_go_more_global_name(enum gs_go_more_global g)
@@ -122,7 +135,7 @@ static int by_symbols(struct finder *f)
 
 	if (!gs_image_info(f->code.img)->has_symtab)
 		return 0;
-	f->symbols_left = GS_GO_MORE_COUNT - 1; /* a field has none */
+	f->symbols_left = GS_GO_MORE_COUNT - 2; /* fields have none */
 	r = gs_image_each_symbol(f->code.img, take_symbol, f, f->err);
 	for (int g = 0; r >= 0 && g < GS_GO_MORE_COUNT && f->mem; g++) {
 		if (f->ret->addr[g])
@@ -132,9 +145,10 @@ static int by_symbols(struct finder *f)
 	return r < 0 ? r : 0;
 }
 
-static bool of_release(const struct anchor *a, unsigned int minor)
+static bool of_build(const struct anchor *a, const struct gs_go_layout *l)
 {
-	return minor >= a->first && (a->last == 0 || minor <= a->last);
+	return l->minor >= a->first && (a->last == 0 || l->minor <= a->last) &&
+	       (a->arch == 0 || a->arch == l->arch);
 }
 
 static int try_anchor(struct finder *f, const struct anchor *a)
@@ -159,11 +173,11 @@ static int by_code(struct finder *f)
 	int r;
 
 	for (size_t i = 0; i < GS_ARRAY_SIZE(anchors); i++)
-		if (of_release(&anchors[i], f->layout->minor) && wanted(f, anchors[i].global))
+		if (of_build(&anchors[i], f->layout) && wanted(f, anchors[i].global))
 			gs__go_anchor_want(&f->code, anchors[i].function);
 	r = gs__go_anchor_look_up(&f->code, f->err);
 	for (size_t i = 0; r >= 0 && i < GS_ARRAY_SIZE(anchors); i++)
-		if (of_release(&anchors[i], f->layout->minor) && wanted(f, anchors[i].global))
+		if (of_build(&anchors[i], f->layout) && wanted(f, anchors[i].global))
 			r = try_anchor(f, &anchors[i]);
 	return r < 0 ? r : 0;
 }

@@ -12,6 +12,7 @@
  *     work               lists of spans, with a first and a last one or neither
  *     gcBitsArenas       arenas of whole pages; the current one has no more in use than it has bytes
  *     buckhash           whole pages
+ *     allfin, gcCleanups.all   lists of blocks, none with more entries than have room
  */
 #include <string.h>
 
@@ -25,6 +26,8 @@ enum {
 	MEM_PROFILE = 1, /* bucketType memProfile, runtime/mprof.go */
 	MAX_DEPTH = 4096,
 	GC_BITS_BYTES = 64 << 10, /* gcBitsChunkBytes, runtime/mheap.go */
+	FINALIZERS = 101,         /* of a block of 4096 bytes, 40 each */
+	CLEANUPS = 60,            /* of a block of 512 bytes, 8 each */
 };
 
 struct check {
@@ -223,6 +226,26 @@ static int check_gc_bits(const struct check *c)
 	return r <= 0 ? r : used <= 16 * GC_BITS_BYTES;
 }
 
+/* A list of blocks of finalizers (mfinal.go, finBlock) or cleanups (mcleanup.go, cleanupBlock). */
+static int check_blocks(const struct check *c, unsigned int link, unsigned int count, uint32_t max)
+{
+	uint64_t block = 0;
+	int r = peek(c, c->addr, &block, 8);
+
+	for (unsigned int i = 0; r > 0 && block && i < HOPS; i++) {
+		uint32_t n = 0;
+
+		if (!pointer_like(block))
+			return 0;
+		r = peek(c, block + count, &n, 4);
+		if (r > 0 && n > max)
+			return 0;
+		if (r > 0)
+			r = peek(c, block + link, &block, 8);
+	}
+	return r;
+}
+
 int gs__go_more_global_check(const struct gs_memory *mem, const struct gs_go_layout *layout,
 			     enum gs_go_more_global g, gs_addr addr, struct gs_err *err)
 {
@@ -249,6 +272,10 @@ int gs__go_more_global_check(const struct gs_memory *mem, const struct gs_go_lay
 		return check_word(&c, 8, huge_page_like);
 	case GS_GO_MORE_MADVDONTNEED:
 		return check_word(&c, 4, flag_like);
+	case GS_GO_MORE_ALLFIN:
+		return check_blocks(&c, 0, 16, FINALIZERS);
+	case GS_GO_MORE_CLEANUP_BLOCKS:
+		return check_blocks(&c, 16, 24, CLEANUPS);
 	case GS_GO_MORE_COUNT:
 		break;
 	}

@@ -345,7 +345,8 @@ static int emit(struct pass *ps, struct gs_err *err)
 	uint32_t at = 0;
 	int r = 0;
 
-	qsort(ps->found, ps->n_found, sizeof(*ps->found), found_order);
+	if (ps->n_found)
+		qsort(ps->found, ps->n_found, sizeof(*ps->found), found_order);
 	for (uint32_t i = 0; r == 0 && i < ps->n; i++) {
 		const struct slot *s = &ps->slot[i];
 		struct gs_rt_g *all;

@@ -7,6 +7,9 @@
  * An object with a finalizer is no root itself, but everything it refers to is: its finalizer will need that. Of a
  * cleanup the function and its argument are roots, of a weak pointer its handle.
  *
+ * Those whose object has died wait in queues, blocks outside of the heap (allfin, gcCleanups): they are roots with all
+ * they hold. Blocks stay in the lists when they are empty.
+ *
  * The lists of many spans are followed side by side, one special of each at a time, so that each step is one read.
  */
 #include "runtime/rt_gs.h"
@@ -19,6 +22,14 @@
 #define SPANS 512u
 #define SPECIAL_BYTES 128u /* of a special, more than any has that matters */
 #define ROUNDS_MAX 65536u  /* specials of one span */
+#define BLOCKS_MAX (1u << 20)
+#define FIN_BLOCK                                                                                  \
+	4096u /* finBlock: alllink, next, cnt uint32; finalizers {fn, arg, nret, fint, ot} */
+#define FIN_HEADER 24u
+#define FIN_SIZE 40u
+#define CLEANUP_BLOCK                                                                              \
+	512u /* cleanupBlock: lfnode, alllink, n uint32; function; since 1.26 {call, fn, arg} */
+#define CLEANUP_HEADER 32u
 #define OBJECT_EAGER 4096u /* objects up to this size are read with others */
 #define CHUNK (64u << 10)
 
@@ -38,7 +49,7 @@ struct pass {
 	void *ctx;
 	struct gs_rt_pointer p[1024];
 	uint32_t n_p;
-	uint64_t broken, unreadable;
+	uint64_t broken, unreadable, no_queue;
 };
 
 static int add(struct pass *ps, gs_addr slot, gs_addr value)
@@ -244,6 +255,67 @@ static int all_spans(struct pass *ps, const struct gs_rt_heap *h, struct gs_err 
 	return r == 0 && ps->n ? do_batch(ps, err) : r;
 }
 
+/* Entries in use of a block: their words, but for the number in a finalizer. */
+static int block_words(struct pass *ps, gs_addr at, const uint8_t *b, bool finalizers)
+{
+	uint32_t size = finalizers ? FIN_SIZE : ps->rt->minor >= 26 ? 24 : 8;
+	uint32_t from = finalizers ? FIN_HEADER : CLEANUP_HEADER;
+	uint32_t n = gs__u32(b + (finalizers ? 16 : 24));
+	uint32_t room = ((finalizers ? FIN_BLOCK : CLEANUP_BLOCK) - from) / size;
+	int r = 0;
+
+	if (n > room) {
+		ps->broken++;
+		n = room;
+	}
+	for (uint32_t i = 0; r == 0 && i < n; i++, from += size) {
+		if (!finalizers)
+			r = add_words(ps, at + from, b + from, size);
+		else
+			r = add_words(ps, at + from, b + from, 16);
+		if (r == 0 && finalizers)
+			r = add_words(ps, at + from + 24, b + from + 24, 16);
+	}
+	return r;
+}
+
+/* Finalizers and cleanups that wait to be run. */
+static int queue(struct pass *ps, enum gs_go_more_global head, struct gs_err *err)
+{
+	const struct gs_go_more_globals *g = gs__rt_more_globals(ps->rt);
+	bool finalizers = head == GS_GO_MORE_ALLFIN;
+	gs_addr block = 0, turtle = 0;
+	uint32_t limit = 2;
+	int r = 0;
+
+	if (!finalizers && ps->rt->minor < 25)
+		return 0;
+	if (!g || !g->addr[head] || gs_memory_u64(ps->rt->mem, g->addr[head], &block, NULL) < 0) {
+		ps->no_queue++;
+		return 0;
+	}
+	for (uint32_t i = 0; r == 0 && block && i < BLOCKS_MAX; i++) {
+		r = gs_memory_read(ps->rt->mem, block, ps->chunk,
+				   finalizers ? FIN_BLOCK : CLEANUP_BLOCK, err);
+		if (r == -GS_E_FAULT) {
+			ps->broken++;
+			return 0;
+		}
+		if (r == 0)
+			r = block_words(ps, block, ps->chunk, finalizers);
+		block = gs__u64(ps->chunk + (finalizers ? 0 : 16));
+		if (block && block == turtle) { /* a circle (Brent) */
+			ps->broken++;
+			return r;
+		}
+		if (i == limit) {
+			turtle = block;
+			limit *= 2;
+		}
+	}
+	return r;
+}
+
 int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_pointers_fn *visit,
 			void *ctx, struct gs_incomplete_list *inc, struct gs_err *err)
 {
@@ -262,9 +334,16 @@ int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_poin
 	else
 		gs_incomplete_add(inc, "finalizers_unknown", 1,
 				  "where this release keeps finalizers is not known");
+	if (r == 0)
+		r = queue(ps, GS_GO_MORE_ALLFIN, err);
+	if (r == 0)
+		r = queue(ps, GS_GO_MORE_CLEANUP_BLOCKS, err);
 	if (r == 0 && ps->n_p)
 		r = visit(ctx, ps->p, ps->n_p);
 	if (r == 0) {
+		gs_incomplete_add(inc, "finalizer_queues_unknown", ps->no_queue,
+				  "queues of finalizers or cleanups that wait to be run were not "
+				  "found");
 		gs_incomplete_add(inc, "specials_broken", ps->broken,
 				  "lists of finalizers and other records of spans are damaged");
 		gs_incomplete_add(inc, "finalizers_unreadable", ps->unreadable,

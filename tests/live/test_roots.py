@@ -38,7 +38,7 @@ class Roots:
 
     def __init__(self, target, *what):
         self.gs, self.stacks, self.precise, self.incomplete, self.ms = {}, collections.defaultdict(set), {}, {}, {}
-        self.globals, self.count = set(), {}
+        self.globals, self.specials, self.count = set(), set(), {}
         for line in run_checked([PRINT, *target, *what]).splitlines():
             d = json.loads(line)
             if 'stack' in d:
@@ -47,6 +47,8 @@ class Roots:
                 self.gs[d['goid']] = d
             elif 'globals' in d:
                 self.globals.add(d['globals'])
+            elif 'specials' in d:
+                self.specials.add(d['specials'])
             elif 'marked' in d:
                 self.marked, self.bytes = d['marked'], d['bytes']
             elif 'incomplete' in d:
@@ -190,4 +192,20 @@ def heap():
         tap.equal(roots.incomplete, {}, 'nothing is missing')
 
 
-tap.run(waits, stack_slots, interrupted, many, heap)
+def finalizers():
+    """What finalizers, cleanups and weak pointers keep, and those that wait to be run."""
+    with Target(target_path('roots', RELEASE, VARIANT)) as target:
+        memory = Memory(target.pid)
+        roots = Roots([target.pid], 'specials')
+        pending = target.ready['pending']
+        tap.equal([a for a in pending if not reaches(memory, roots.specials, a)], [],
+                  f'{RELEASE} {VARIANT}: {len(pending)} objects kept by finalizers, cleanups and weak pointers')
+        queued = target.command('stick')['queued']
+        tap.ok(not any(holds(roots.specials, a) for a in queued), 'no finalizers wait at first')
+        roots = Roots([target.pid], 'specials')
+        tap.equal([a for a in queued if not reaches(memory, roots.specials, a)], [],
+                  f'{len(queued)} objects of finalizers and cleanups that wait to be run')
+        tap.equal(roots.incomplete, {}, 'nothing is missing')
+
+
+tap.run(waits, stack_slots, interrupted, many, heap, finalizers)

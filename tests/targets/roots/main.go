@@ -4,6 +4,7 @@
 //
 //	verdict  {"objects":[{"case":"…","goid":…,"address":…,"live":true}]}  after collections
 //	objects  the same without collections
+//	stick    {"queued":[addresses]}  finalizers and cleanups get stuck; nothing is freed any more
 //	heap     {"live":…}  bytes of live objects (runtime/metrics) after collections, and how much of it is "garbage"
 //
 // -spin N: so many goroutines run all the time, each with an object in a register or slot that it uses.
@@ -109,14 +110,16 @@ func main() {
 	for i := 0; i < *n; i++ {
 		go nested(10, &object{id: i})
 	}
+	special()
 	fill(*heap)
 	for i := 0; i < *spin; i++ {
 		go spinning()
 	}
 	server := truth.Server{
-		Ready: map[string]interface{}{"global": uint64(address(global)), "unused": uint64(unused)},
+		Ready: map[string]interface{}{"global": uint64(address(global)), "unused": uint64(unused),
+			"pending": pending},
 		Commands: map[string]func() map[string]interface{}{"verdict": verdict, "objects": objects,
-			"heap": heapLive},
+			"heap": heapLive, "stick": stick},
 	}
 	server.Serve()
 }
