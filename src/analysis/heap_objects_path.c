@@ -15,7 +15,9 @@
 
 enum {
 	BATCH = 256,
-	PIECE = 1 << 20, /* of an object; also of a batch */
+	BITMAP_MAX_SIZE = 512, /* of objects in spans with a pointer bitmap */
+	INLINE_MARKS = 128,    /* bytes behind the bitmap (1.26 and later) */
+	PIECE = 1 << 20,       /* of an object; also of a batch */
 	MAX_STEPS = 1000,
 	MAX_CHAIN = 1 << 20,
 	MAX_NAME = 512,
@@ -109,17 +111,60 @@ static uint32_t header_of(const struct gs_rt_span *s)
 	return s->flags & GS_RT_SPAN_HEADERS ? 8 : 0;
 }
 
-static void scan(struct gs_heap_objects *x, uint32_t slot, const struct gs_rt_span *s,
-		 const uint8_t *bytes, uint64_t n, uint64_t offset)
+/* What is read of an object: its bytes, and its part of the span's pointer bitmap for both places where that can be
+ * (see heap_mark_scan.c). */
+struct object {
+	const struct gs_rt_span *span;
+	uint32_t slot;
+	const uint8_t *bytes;
+	uint64_t before_marks[2], at_end[2];
+	uint8_t last; /* of the span */
+};
+
+static bool has_bitmap(const struct gs_rt_span *s)
 {
-	uint32_t known = x->known[slot], header = offset ? 0 : header_of(s);
+	return s->flags & GS_RT_SPAN_HEAP_BITMAP && s->elem_size <= BITMAP_MAX_SIZE;
+}
+
+static uint32_t plan_reads(struct object *o, struct gs_read *rd)
+{
+	const struct gs_rt_span *s = o->span;
+	uint64_t bytes = s->n_pages * (uint64_t)GS_RT_PAGE, elem = o->slot - s->first_object;
+	gs_addr end = s->start + bytes, at = end - bytes / 64 + elem * s->elem_size / 512 * 8;
+
+	rd[0] = (struct gs_read){ .addr = start_of(s, o->slot),
+				  .buf = (void *)(uintptr_t)o->bytes,
+				  .len = s->elem_size };
+	if (!has_bitmap(s))
+		return 1;
+	rd[1] = (struct gs_read){ .addr = at - INLINE_MARKS, .buf = o->before_marks, .len = 16 };
+	rd[2] = (struct gs_read){ .addr = at, .buf = o->at_end, .len = end - at < 16 ? 8 : 16 };
+	rd[3] = (struct gs_read){ .addr = end - 1, .buf = &o->last, .len = 1 };
+	return 4;
+}
+
+/* Bit for each word of the object. */
+static uint64_t pointers_of(const struct object *o)
+{
+	const struct gs_rt_span *s = o->span;
+	const uint64_t *map = o->last == s->spanclass ? o->before_marks : o->at_end;
+	uint32_t shift = (uint32_t)((o->slot - s->first_object) * s->elem_size / 8 % 64);
+
+	return shift ? map[0] >> shift | map[1] << (64 - shift) : map[0];
+}
+
+static void scan(struct gs_heap_objects *x, const struct object *o, uint64_t n, uint64_t offset)
+{
+	uint32_t known = x->known[o->slot], header = offset ? 0 : header_of(o->span);
 	struct gs__ho_bytes b = {
-		.word = (const uint64_t *)(const void *)(bytes + header),
+		.word = (const uint64_t *)(const void *)(o->bytes + header),
 		.n = (uint32_t)((n - header) / 8),
 		.offset = offset,
-		.label = slot + 1,
+		.label = o->slot + 1,
 		.type = gs__ho_type_of(known),
 		.only_typed = gs__ho_only_typed(x, known),
+		.masked = has_bitmap(o->span),
+		.mask = has_bitmap(o->span) ? pointers_of(o) : 0,
 	};
 
 	gs__ho_scan(x, &b);
@@ -140,7 +185,8 @@ static int scan_large(struct gs_heap_objects *x, uint32_t slot, const struct gs_
 		if (r < 0)
 			return r;
 		if (rd.result == 0)
-			scan(x, slot, s, q->buffer, rd.len, at);
+			scan(x, &(struct object){ .span = s, .slot = slot, .bytes = q->buffer },
+			     rd.len, at);
 	}
 	return 0;
 }
@@ -149,9 +195,9 @@ static int scan_large(struct gs_heap_objects *x, uint32_t slot, const struct gs_
 static int scan_some(struct gs_heap_objects *x, uint32_t *i, struct gs_err *err)
 {
 	struct gs__ho_search *q = x->search;
-	const struct gs_rt_span *span[BATCH];
-	uint32_t slot[BATCH], n = 0;
-	struct gs_read rd[BATCH];
+	struct object o[BATCH] = { { 0 } };
+	uint32_t first[BATCH], n = 0, reads = 0;
+	struct gs_read rd[BATCH * 4];
 	uint64_t used = 0;
 	int r;
 
@@ -162,21 +208,20 @@ static int scan_some(struct gs_heap_objects *x, uint32_t *i, struct gs_err *err)
 			continue;
 		if (used + s->elem_size > PIECE)
 			break;
-		span[n] = s;
-		slot[n] = q->level[*i];
-		rd[n++] = (struct gs_read){ .addr = start_of(s, q->level[*i]),
-					    .buf = q->buffer + used,
-					    .len = s->elem_size };
+		o[n] = (struct object){ .span = s,
+					.slot = q->level[*i],
+					.bytes = q->buffer + used };
+		first[n] = reads;
+		reads += plan_reads(&o[n++], &rd[reads]);
 		used += s->elem_size;
 	}
 	if (n == 0)
-		return *i < q->n_level
-			       ? scan_large(x, q->level[(*i)], span_of(q, q->level[*i]), err)
-			       : 0;
-	r = x->mem->readv(x->mem->ctx, rd, n, err);
+		return *i < q->n_level ? scan_large(x, q->level[*i], span_of(q, q->level[*i]), err)
+				       : 0;
+	r = x->mem->readv(x->mem->ctx, rd, reads, err);
 	for (uint32_t k = 0; r >= 0 && k < n; k++)
-		if (rd[k].result == 0)
-			scan(x, slot[k], span[k], rd[k].buf, rd[k].len, 0);
+		if (rd[first[k]].result == 0)
+			scan(x, &o[k], rd[first[k]].len, 0);
 	return r < 0 ? r : 0;
 }
 

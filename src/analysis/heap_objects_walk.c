@@ -24,6 +24,7 @@ enum {
 	LARGE_CLASS = 32768, /* larger objects have whole pages */
 	TINY_SPAN_CLASS = 5, /* tinySpanClass: 16 bytes, no pointers */
 	PROGRESS = 64 << 20,
+	G_STACK_WORDS = 4, /* g.stack, stackguard0, stackguard1 */
 };
 
 /* Bytes of the size classes (internal/runtime/gc/sizeclasses.go; runtime/sizeclasses.go up to 1.25); the same in 1.19 to 1.27. */
@@ -187,10 +188,12 @@ void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 	const struct gs__ho_type *t = b->type ? planned(x, b->type) : NULL;
 	gs_addr lo = x->mark->lo;
 	uint64_t range = x->mark->range;
+	/* The end of a stack is where the next span begins. */
+	uint32_t first = t && t->form == GS__HO_G ? G_STACK_WORDS : 0;
 
 	if (t && !t->edge)
 		t = NULL;
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = first; i < b->n; i++) {
 		uint64_t v = b->word[i], before = i ? b->word[i - 1] : 0;
 		struct gs__ho_ref *r;
 		uint32_t e;

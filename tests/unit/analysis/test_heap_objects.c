@@ -253,7 +253,7 @@ static void pinned(void **state)
 	world_open(w);
 	a = gs__ho_root(w->x, &(struct gs__ho_root){ .kind = GS__HO_OTHER, .name = "a" });
 	b = gs__ho_root(w->x, &(struct gs__ho_root){ .kind = GS__HO_OTHER, .name = "b" });
-	gs__ho_pin(w->x, w->start[1], b, GS__HO_G);
+	gs__ho_pin(w->x, w->start[1], b, GS__HO_SUDOG);
 	gs__ho_pointer(w->x, w->start[0], 0, a);
 	gs_assert_ok(gs__ho_walk(w->x, &w->err), &w->err);
 	gs_assert_ok(gs__ho_count(w->x, &w->err), &w->err);
