@@ -285,6 +285,31 @@ def check_modules(release):
         tap.ok(got[0]['has_main'] and not got[-1]['has_main'] and not any(m['bad'] for m in got), f'{release}: flags', got)
 
 
+def check_refused_plugin(release):
+    """The same plugin from another file: plugin.Open refuses it, but it stays in the list, and mapped."""
+    path = target_path('plugin', release, 'default')
+    copy = tmp_dir() / 'copy.so'
+    shutil.copyfile(f'{path}.so', copy)
+    with Target(path, '-again', copy) as t:
+        got = heap_print('modules', t.pid)['modules']
+        tap.equal([m['bad'] for m in got], [0, 0, 1], f'{release}: the refused plugin is bad', got)
+        tap.equal(got[1]['path'], got[-1]['path'], f'{release}: and has the same path', got)
+
+
+def check_busy(release):
+    """A program that allocates and collects all the time: what is read at different moments still fits together."""
+    with Target(target_path('churn', release, 'default'), env={'GOGC': '20'}) as t:
+        reads = [heap_print(t.pid) for _ in range(20)]
+        bad = [(r['bad_spans'], r['bad_ranges'], r['bad_meta']) for r in reads]
+        tap.ok(not any(map(any, bad)), f'{release}: lists of a busy heap are sorted and disjoint', bad)
+        lost = [r['incomplete'] for r in reads]
+        tap.ok(sum(sum(x.values()) for x in lost) < 20 * 200, f'{release}: nearly all of it is read', *lost)
+        pages = [(r['in_use_pages'] + r['stack_pages'] + r['work_pages'], r['stats']) for r in reads]
+        off = [f'{n} pages, the counters say {c}' for n, s in pages for c in
+               [(s['heap_objects'] + s['heap_unused'] + s['heap_stacks'] + s['work_buffers']) // PAGE] if abs(n - c) > 0.2 * c + 200]
+        tap.ok(len(off) <= 4, f'{release}: pages are as many as the counters say', *off)
+
+
 def core_of(t):
     core = tmp_dir() / f'core.{t.pid}'
     r = subprocess.run(['gdb', '-q', '-batch', '-p', str(t.pid), '-ex', f'generate-core-file {core}'],
@@ -371,6 +396,8 @@ def main():
             add('no_profile', check_no_profile, release)
     for release in ['newest'] if args else ['1.19', 'newest']:
         add('modules', check_modules, release)
+        add('refused_plugin', check_refused_plugin, release)
+        add('busy', check_busy, release)
         add('damage', check_damage, release)
     tap.run(*tests)
 
