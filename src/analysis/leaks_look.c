@@ -105,6 +105,10 @@ static int mark_ps(struct gs__look *k, bool first, struct gs_incomplete_list *in
 		mark_words(k, ps[i], bytes, (size_t)from);
 		mark_words(k, ps[i] + (uint64_t)to, bytes + to, (size_t)(size - to));
 	}
+	if (first) {
+		k->ps = GS_TAKE(ps);
+		k->n_ps = (uint32_t)slice[1];
+	}
 	return 0;
 }
 
@@ -355,6 +359,13 @@ static int catch_up(struct gs__look *k, struct gs_incomplete_list *inc, struct g
 	return r < 0 ? r : to_fixed_point(k, blocked_into_todo(k), inc, err);
 }
 
+int gs__look_go_on(struct gs__look *k, struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	int r = mark_moved(k, inc, err);
+
+	return r < 0 ? r : to_fixed_point(k, blocked_into_todo(k), inc, err);
+}
+
 /* ---- the whole ---- */
 
 static int look(struct gs__look *k, bool still, bool ended, struct gs_incomplete_list *inc,
@@ -420,6 +431,7 @@ struct gs__look *gs__look_free(struct gs__look *k)
 	gs_rt_heap_free(k->heap);
 	free(k->live);
 	free(k->todo);
+	free(k->ps);
 	free(k);
 	return NULL;
 }

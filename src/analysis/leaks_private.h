@@ -25,6 +25,8 @@ struct gs__look {
 	uint32_t n;
 	uint8_t *live; /* [n] */
 	uint32_t *todo;
+	gs_addr *ps; /* [n_ps]: marked, but their words were roots one by one */
+	uint32_t n_ps;
 	uint64_t unreadable_bytes;
 	bool complete; /* nothing was missed that could be a root */
 	int64_t took_ns;
@@ -39,6 +41,16 @@ GS_CHECKED int gs__look_new(struct gs_rt *rt, bool still, bool ended,
 			    struct gs_err *err);
 struct gs__look *gs__look_free(struct gs__look *k);
 GS_DEFINE_CLEANUP(struct gs__look *, gs__look_free)
+/** After more was marked: mark from what ran since, and go on to the fixed point. */
+GS_CHECKED int gs__look_go_on(struct gs__look *k, struct gs_incomplete_list *inc,
+			      struct gs_err *err);
+/**
+ * Goroutines @which[0..n) seem to wait for ever. Make those live whose object somebody still handles: pointers to it
+ * appear at new places while the heap is read again and again (leaks_moving.c). Takes a second, and for each gigabyte
+ * of heap some seconds; more if @raced: the looks before have seen pointers move.
+ */
+GS_CHECKED int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool raced,
+			       struct gs_incomplete_list *inc, struct gs_err *err);
 /** Bytes of objects that goroutines @which[0..n) keep alive beyond what is marked already; marks them. */
 GS_CHECKED int gs__look_held(struct gs__look *k, const uint32_t *which, uint32_t n,
 			     uint64_t *ret_bytes, struct gs_incomplete_list *inc,
@@ -80,6 +92,7 @@ struct gs_leaks {
 	struct gs_leaks_result result;
 	struct gs_incomplete_list incomplete;
 	bool raced;                      /* the last look still found some reachable after all */
+	bool raced_ever;                 /* … or one before it did */
 	bool ended;                      /* early, as progress asked */
 	struct gs__leak_waiter *waiters; /* leaks_evidence.c */
 	uint32_t n_waiters;

@@ -8,7 +8,7 @@
  *
  * A goroutine that did not run but is reachable in a later look shows that the program moves its pointers
  * from under us. Then one more look is taken, until a look takes away none; after the sixth what is left is
- * only likely.
+ * only likely. In the end leaks_moving.c sees whether anybody still copies pointers to what suspects wait for.
  *
  * Since Go 1.26 the runtime can look for leaks itself; goroutines it found have a state of their own. That
  * verdict counts as certain, beside ours.
@@ -198,7 +198,7 @@ static int take_look(struct gs_leaks *l, struct gs_err *err)
 static int look_again(struct gs_leaks *l, struct candidates *c, struct gs_err *err)
 {
 	int64_t between_ns = l->o.between_ns > 0 ? l->o.between_ns : DEFAULT_BETWEEN_NS;
-	uint32_t raced = 1;
+	uint32_t raced = 1; // the first look agrees with none
 
 	while (raced && c->n && l->result.looks < LOOKS_MAX) {
 		int r;
@@ -208,10 +208,39 @@ static int look_again(struct gs_leaks *l, struct candidates *c, struct gs_err *e
 		r = take_look(l, err);
 		if (r == 0)
 			r = confirm(l, c, &raced, err);
+		l->raced_ever |= raced != 0;
 		if (r != 0)
 			return r;
 	}
 	l->raced = raced != 0;
+	return 0;
+}
+
+/* Take those out that somebody still handles. */
+static int dismiss_handled(struct gs_leaks *l, struct candidates *c, struct gs_err *err)
+{
+	GS_CLEANUP(gs_freep) uint32_t *which = gs_array_new(c->n + 1ul, sizeof(*which));
+	uint32_t n = 0;
+	int r;
+
+	if (!which)
+		return gs_fail(err, -ENOMEM, 0, "no memory for %u goroutines", c->n);
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->c[i].by_marking)
+			which[n++] = c->c[i].which;
+	if (gs__leaks_progress(l, "seeing whether anybody handles what they wait for"))
+		return 1;
+	r = gs__look_moving(l->look, which, n, l->raced_ever, &l->look_incomplete, err);
+	if (r < 0)
+		return r;
+	n = 0;
+	for (uint32_t i = 0; i < c->n; i++) {
+		c->c[i].by_marking = c->c[i].by_marking && !l->look->live[c->c[i].which];
+		if (c->c[i].by_marking || c->c[i].by_runtime)
+			c->c[n++] = c->c[i];
+	}
+	l->result.candidates_dismissed += c->n - n;
+	c->n = n;
 	return 0;
 }
 
@@ -264,6 +293,8 @@ int gs__leaks_unreachable(struct gs_leaks *l, struct gs_err *err)
 	owned = c.c;
 	if (!l->o.still)
 		r = look_again(l, &c, err);
+	if (r == 0 && !l->o.still && c.n)
+		r = dismiss_handled(l, &c, err);
 	if (r < 0)
 		return r;
 	gs_heap_mark_stats(l->look->mark, &stats);

@@ -3,7 +3,7 @@
 //	-what all      both kinds, one of each
 //	-what live     only those that are right
 //	-what churn    a right program that moves the only pointers to channels about, as fast as it can (-waiters,
-//	               -movers, -ballast MiB)
+//	               -movers, -rest, -ballast MiB)
 //	-what growth   two go statements, one of which leaves goroutines behind on command
 //	-what none     nothing
 //	-end           end after the ready line, by returning from main
@@ -37,6 +37,7 @@ var (
 	what    = flag.String("what", "all", "which goroutines to start")
 	waiters = flag.Int("waiters", 200, "of churn")
 	movers  = flag.Int("movers", 3, "of churn")
+	rest    = flag.Duration("rest", time.Millisecond, "of a mover, after some moves; 0: none")
 	ballast = flag.Int("ballast", 0, "MiB of live objects with pointers")
 	end     = flag.Bool("end", false, "return from main when ready")
 	exit    = flag.Bool("exit", false, "os.Exit(3) when ready")
@@ -128,6 +129,9 @@ func move(seed uint64) {
 		r.done = nil
 		boxes[x>>40&63].put(fresh)
 		atomic.AddInt64(&moves, 1)
+		if *rest > 0 && x>>60 == 0 {
+			time.Sleep(*rest)
+		}
 	}
 }
 

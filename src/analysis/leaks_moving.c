@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Suspects of a target that moves: does anybody still handle what they wait for? A program may move the only pointer
+ * to a channel from object to object so fast that marking, which reads one object after the other, never meets it.
+ * Yet a leaked goroutine, and all that only it keeps, are out of everybody's reach: nobody can copy a pointer to them.
+ * So the heap is read from end to end some times, and each new place that points there proves that somebody can.
+ *
+ *   watched    what suspects keep and marking did not reach; and the unmarked objects that point there, which are
+ *              garbage or were missed
+ *   a reading  all places in the heap that point to something watched
+ *   compare    a place that the reading before did not have: what it points to is reachable. It is marked, and
+ *              marking goes on to the fixed point
+ *
+ * Pointers that die prove nothing, nor do words of the collector: its queues in a P, and sudogs, which lead from a
+ * goroutine to what it waits for.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "analysis/leaks_private.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+#define READINGS_MIN 4u
+#define READINGS_RACED 16u /* of a program that is known to move pointers */
+#define READINGS_MAX 64u
+#define READ_NS 1000000000 /* small heaps are read again and again for so long */
+#define PLACES_MAX (1u << 24)
+#define CHUNK (64u << 10)
+#define CHUNKS 16u
+#define PAUSE_NS 10000000
+#define BLOOM_BITS (1u << 20)
+
+/* Places of one reading: hashes of (place, what it points to), open addressing. */
+struct places {
+	uint64_t *slot;
+	uint32_t n, cap;
+};
+
+struct moving {
+	struct gs__look *k;
+	struct gs_heap_mark *walk; /* only to find slots, and to walk what suspects keep */
+	uint64_t *watched;         /* bit for each slot of the heap */
+	uint64_t *added;           /* … those watched only since this reading */
+	uint64_t *pages;           /* bloom filter of pages with something watched */
+	struct places before, now;
+	gs_addr lo, hi; /* of all that is watched */
+	uint32_t reading;
+	bool overflow;
+};
+
+static bool bit(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
+static void set_bit(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= 1ull << i % 64;
+}
+
+static uint32_t bloom_of(gs_addr a)
+{
+	return (uint32_t)((a / GS_RT_PAGE * 0x9e3779b97f4a7c15u) >> 44) % BLOOM_BITS;
+}
+
+static void watch(struct moving *w, uint32_t number, gs_addr start, uint64_t size)
+{
+	set_bit(w->watched, number);
+	for (uint64_t at = 0; at < size; at += GS_RT_PAGE)
+		set_bit(w->pages, bloom_of(start + at));
+	set_bit(w->pages, bloom_of(start + size - 1));
+	w->lo = start < w->lo ? start : w->lo;
+	w->hi = start + size > w->hi ? start + size : w->hi;
+}
+
+/* ---- what suspects keep ---- */
+
+static void keep(struct moving *w, gs_addr value)
+{
+	const struct gs_rt_span *s;
+	gs_addr start;
+	uint32_t number;
+
+	if (!gs_heap_slot(w->walk, value, &number, &start, &s) || bit(w->watched, number) ||
+	    gs_heap_marked(w->k->mark, value))
+		return;
+	watch(w, number, start, s->elem_size);
+	gs_heap_grey(w->walk, s, start);
+}
+
+static int keep_stack(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n)
+{
+	(void)which; // whose it is does not matter
+	for (size_t i = 0; i < n; i++)
+		keep(ctx, p[i].value);
+	return 0;
+}
+
+static int keep_object(void *ctx, const struct gs_heap_object *o)
+{
+	const uint8_t *bytes = o->bytes;
+
+	for (uint64_t i = 0; bytes && i + 8 <= o->n_bytes; i += 8) {
+		uint64_t v;
+
+		memcpy(&v, bytes + i, sizeof(v));
+		if (v)
+			keep(ctx, v);
+	}
+	return 0;
+}
+
+static int find_kept(struct moving *w, const uint32_t *which, uint32_t n,
+		     struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	int r;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gs_rt_g *g = &w->k->g[which[i]];
+		const struct gs_rt_wait_object *o = gs_rt_gs_objects(w->k->gs, g);
+
+		for (uint32_t j = 0; j < g->n_objects; j++)
+			keep(w, o[j].object);
+	}
+	r = gs_rt_stack_roots(w->k->rt, w->k->gs, which, n, true, keep_stack, w, inc, err);
+	return r < 0 ? r : gs_heap_walk(w->walk, keep_object, w, err);
+}
+
+/* ---- a reading ---- */
+
+static bool had(const struct places *p, uint64_t key)
+{
+	uint32_t i;
+
+	if (!p->cap)
+		return false;
+	for (i = (uint32_t)key & (p->cap - 1); p->slot[i]; i = (i + 1) & (p->cap - 1))
+		if (p->slot[i] == key)
+			return true;
+	return false;
+}
+
+static void insert(struct places *p, uint64_t key)
+{
+	uint32_t i = (uint32_t)key & (p->cap - 1);
+
+	while (p->slot[i] && p->slot[i] != key)
+		i = (i + 1) & (p->cap - 1);
+	p->n += p->slot[i] == 0;
+	p->slot[i] = key;
+}
+
+static bool add_place(struct places *p, uint64_t key)
+{
+	if (p->n * 2ul >= p->cap) {
+		struct places more = { .cap = p->cap ? p->cap * 2 : 4096 };
+
+		if (more.cap > PLACES_MAX * 2)
+			return false;
+		more.slot = gs_array_new(more.cap, sizeof(*more.slot));
+		if (!more.slot)
+			return false;
+		for (uint32_t i = 0; i < p->cap; i++)
+			if (p->slot[i])
+				insert(&more, p->slot[i]);
+		free(p->slot);
+		*p = more;
+	}
+	insert(p, key);
+	return true;
+}
+
+/* Is the object a P or a sudog? Both are marked, and neither is looked into. */
+static bool is_ours(const struct moving *w, gs_addr start)
+{
+	const gs_addr *sudogs;
+	uint32_t n, lo = 0;
+
+	for (uint32_t i = 0; i < w->k->n_ps; i++)
+		if (w->k->ps[i] == start)
+			return true;
+	sudogs = gs_rt_gs_sudogs(w->k->gs, &n);
+	for (uint32_t hi = n; lo < hi;) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (sudogs[mid] < start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && sudogs[lo] == start;
+}
+
+/* A word that points to something watched. */
+static void meet(struct moving *w, gs_addr at, gs_addr value)
+{
+	const struct gs_rt_span *s, *holder_span;
+	gs_addr start, holder_start;
+	uint32_t number, holder;
+	bool known;
+	uint64_t key;
+
+	if (!gs_heap_slot(w->walk, value, &number, &start, &s) || !bit(w->watched, number))
+		return;
+	known = gs_heap_slot(w->walk, at, &holder, &holder_start, &holder_span);
+	if (known && is_ours(w, holder_start))
+		return;
+	key = gs_hash_u64(gs_hash_u64(1, at), start) | 1;
+	if (!had(&w->now, key) && !add_place(&w->now, key))
+		w->overflow = true;
+	if (w->reading && !bit(w->added, number) && !had(&w->before, key)) {
+		const struct gs_rt_pointer p = { .slot = at, .value = value };
+
+		gs_heap_mark_roots(w->k->mark, &p, 1);
+	}
+	if (known && !bit(w->watched, holder) && !gs_heap_marked(w->k->mark, at)) {
+		watch(w, holder, holder_start, holder_span->elem_size);
+		set_bit(w->added, holder);
+	}
+}
+
+static void read_words(struct moving *w, gs_addr at, const uint8_t *bytes, size_t len)
+{
+	gs_addr lo = w->lo, range = w->hi - w->lo;
+
+	for (size_t i = 0; i + 8 <= len; i += 8) {
+		uint64_t v;
+
+		memcpy(&v, bytes + i, sizeof(v));
+		if (v - lo < range && bit(w->pages, bloom_of(v))) {
+			meet(w, at + i, v);
+			lo = w->lo;
+			range = w->hi - w->lo;
+		}
+	}
+}
+
+static int flush(struct moving *w, struct gs_read *reads, uint32_t n, struct gs_err *err)
+{
+	const struct gs_memory *mem = gs_rt_memory(w->k->rt);
+	int r = n ? mem->readv(mem->ctx, reads, n, err) : 0;
+
+	for (uint32_t i = 0; r >= 0 && i < n; i++)
+		if (reads[i].result == 0)
+			read_words(w, reads[i].addr, reads[i].buf, reads[i].len);
+	return r;
+}
+
+/* All objects with pointers, of spans as they are now. */
+static int read_heap(struct moving *w, uint8_t *buf, struct gs_err *err)
+{
+	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *heap = NULL;
+	struct gs_incomplete_list ignored = { .n = 0 };
+	struct gs_read reads[CHUNKS];
+	const struct gs_rt_span *s;
+	uint32_t n_spans, n = 0;
+	int r = gs_rt_heap_read(w->k->rt, &heap, &ignored, err);
+
+	if (r < 0)
+		return r;
+	s = gs_rt_heap_spans(heap, &n_spans);
+	for (uint32_t i = 0; r >= 0 && i < n_spans; i++) {
+		uint64_t bytes = s[i].n_pages * (uint64_t)GS_RT_PAGE;
+
+		if (s[i].state != GS_RT_SPAN_IN_USE || s[i].flags & GS_RT_SPAN_NOSCAN)
+			continue;
+		for (uint64_t at = 0; r >= 0 && at < bytes; at += CHUNK) {
+			reads[n] = (struct gs_read){
+				.addr = s[i].start + at,
+				.buf = buf + (size_t)n * CHUNK,
+				.len = bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK,
+			};
+			if (++n == CHUNKS) {
+				r = flush(w, reads, n, err);
+				n = 0;
+			}
+		}
+	}
+	return r < 0 ? r : flush(w, reads, n, err);
+}
+
+static int take_reading(struct moving *w, uint8_t *buf, uint32_t slots, struct gs_err *err)
+{
+	int r;
+
+	free(w->before.slot);
+	w->before = w->now;
+	w->now = (struct places){ .n = 0 };
+	memset(w->added, 0, (slots / 64 + 1) * sizeof(*w->added));
+	r = read_heap(w, buf, err);
+	w->reading++;
+	return r;
+}
+
+static uint32_t count_live(const struct gs__look *k, const uint32_t *which, uint32_t n)
+{
+	uint32_t live = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		live += k->live[which[i]];
+	return live;
+}
+
+static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool raced,
+		       struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	GS_CLEANUP(gs_freep) uint8_t *buf = gs_array_new(CHUNKS, CHUNK);
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	uint32_t slots = gs_rt_heap_slots(w->k->heap);
+	int64_t begin_ns = gs_now_ns();
+	int r = gs_heap_mark_new(w->k->heap, gs_rt_memory(w->k->rt), &w->walk, err);
+
+	if (r < 0)
+		return r;
+	w->watched = gs_array_new(slots / 64 + 1ul, sizeof(*w->watched));
+	w->added = gs_array_new(slots / 64 + 1ul, sizeof(*w->added));
+	w->pages = gs_array_new(BLOOM_BITS / 64, sizeof(*w->pages));
+	if (!buf || !w->watched || !w->added || !w->pages)
+		return gs_fail(err, -ENOMEM, 0, "no memory to watch pointers");
+	r = find_kept(w, which, n, inc, err);
+	for (uint32_t i = 0; r == 0 && i < READINGS_MAX && !w->overflow; i++) {
+		uint32_t live = count_live(w->k, which, n);
+
+		if (i >= (raced ? READINGS_RACED : READINGS_MIN) &&
+		    gs_now_ns() - begin_ns > READ_NS)
+			break;
+		r = take_reading(w, buf, slots, err);
+		if (r == 0)
+			r = gs__look_go_on(w->k, inc, err);
+		raced |= count_live(w->k, which, n) > live;
+		nanosleep(&pause, NULL);
+	}
+	return r;
+}
+
+int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool raced,
+		    struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	struct moving w = { .k = k, .lo = UINT64_MAX };
+	int r = n ? watch_moves(&w, which, n, raced, inc, err) : 0;
+
+	if (r >= 0 && w.overflow)
+		gs_incomplete_add(inc, "goroutines_undecided", n,
+				  "too many places point to what they keep to watch them all; "
+				  "taken to be live");
+	for (uint32_t i = 0; w.overflow && i < n; i++)
+		k->live[which[i]] = 1;
+	gs_heap_mark_free(w.walk);
+	free(w.watched);
+	free(w.added);
+	free(w.pages);
+	free(w.before.slot);
+	free(w.now.slot);
+	return r < 0 ? r : 0;
+}
