@@ -260,7 +260,7 @@ static void add(struct sums *s, enum gs_mem_class_id class, const char *what, en
 		return;
 	v->bytes += (int64_t)bytes;
 	v->count += count;
-	v->how = how;
+	v->how = how > v->how ? how : v->how;
 	if (goid)
 		v->goid = goid;
 }
@@ -287,7 +287,10 @@ static gs_addr left_of(struct sums *s, const struct mapping *m, gs_addr from,
 		if (end <= at || end > m->end)
 			end = m->end;
 		if (class != GS_MEM_CLASS_COUNT) {
-			add(s, class, mapped, GS_MEM_READ, m->stack, end - at, count, m->goid);
+			uint64_t bytes = view->resident(view->ctx, at, end);
+
+			add(s, class, mapped, bytes == end - at ? GS_MEM_READ : GS_MEM_DERIVED,
+			    m->stack, bytes, count, m->goid);
 			count = 0;
 		}
 		at = end;

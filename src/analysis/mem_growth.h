@@ -9,11 +9,14 @@
 struct gs_memory_view {
 	/** The class of memory that @addr is in, and up to where it is the same; GS_MEM_CLASS_COUNT where nothing is mapped or nothing may be touched (PROT_NONE). Always *ret_end > @addr. */
 	enum gs_mem_class_id (*class_at)(void *ctx, gs_addr addr, gs_addr *ret_end);
+	/** How many bytes of [start, end), which is of one class, are resident; where only whole mappings are known, by
+	 *  proportion. */
+	uint64_t (*resident)(void *ctx, gs_addr start, gs_addr end);
 	void *ctx;
 };
 
 /**
- * Who made memory grow: "mmap" (mapped while watching and still there; bytes of address space), "page faults" (pages
+ * Who made memory grow: "mmap" (mapped while watching, still there, and resident), "page faults" (pages
  * touched for the first time; estimated, for one of many is seen, and a huge page counts as a small one). Largest first.
  * The list belongs to @g, until the next call. Ends the adding of events.
  */

@@ -255,7 +255,7 @@ static void class_growth(const struct gs_memory_look *before, struct gs_mem_resu
 static int find_growers(const struct gs_memory_look *before, struct gs_memory_look *after,
 			struct gs_memory_growth *growth, struct gs_err *err)
 {
-	const struct gs_memory_view view = { gs__class_at, after };
+	const struct gs_memory_view view = { gs__class_at, gs__resident_at, after };
 	const struct gs_mem_grower *seen = NULL;
 	struct gs_mem_grower *sites, *all;
 	uint32_t n_seen = 0, n_sites;

@@ -142,6 +142,8 @@ void gs__heap_end(struct gs__heap_walk *w);
 GS_CHECKED int gs__classes_count(struct gs_memory_look *l, struct gs_err *err);
 /** gs_memory_view.class_at of a look. */
 enum gs_mem_class_id gs__class_at(void *look, gs_addr addr, gs_addr *ret_end);
+/** gs_memory_view.resident of a look: by proportion of the mapping. */
+uint64_t gs__resident_at(void *look, gs_addr start, gs_addr end);
 
 /* ---- mem_sites.c ---- */
 /** Allocation sites of the memory profile; into the result if they are asked for. */

@@ -24,6 +24,13 @@ static enum gs_mem_class_id class_at(void *ctx, gs_addr addr, gs_addr *ret_end)
 	return addr < 1u << 30 ? GS_MEM_HEAP_LIVE : GS_MEM_CLASS_COUNT;
 }
 
+/* Of the last page before 33 MB nothing is resident. */
+static uint64_t resident(void *ctx, gs_addr start, gs_addr end)
+{
+	(void)ctx;
+	return start < 0x2100000 && end == 0x2100000 ? end - start - 4096 : end - start;
+}
+
 struct answer {
 	struct gs_event_source *source;
 	struct gs_memory_growth *growth;
@@ -34,7 +41,7 @@ struct answer {
 
 static void ask(struct answer *a, struct gs_event_source *source)
 {
-	const struct gs_memory_view view = { .class_at = class_at };
+	const struct gs_memory_view view = { .class_at = class_at, .resident = resident };
 	const struct gs_event *e;
 	struct gs_err err;
 	size_t n;
@@ -104,6 +111,22 @@ static void what_is_left(void **state)
 	done(&a);
 }
 
+/* The stack of a new thread: eight megabytes of address space, two pages of memory. */
+static void only_resident(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ask(&a,
+	    event_script("1ms map syscall=9 arg1=0x2000 result=0x20fe000 stack=pthread_create\n"
+			 "2ms map syscall=9 arg1=0x1000 result=0x20fd000 stack=pthread_create\n"));
+	assert_int_equal(a.n, 1);
+	assert_int_equal(a.v[0].bytes, 0x2000);
+	assert_int_equal(a.v[0].count, 2);
+	assert_int_equal(a.v[0].how, GS_MEM_DERIVED);
+	done(&a);
+}
+
 static void page_faults(void **state)
 {
 	struct answer a;
@@ -161,9 +184,8 @@ static void churn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mappings),
-		cmocka_unit_test(what_is_left),
-		cmocka_unit_test(page_faults),
+		cmocka_unit_test(mappings),      cmocka_unit_test(what_is_left),
+		cmocka_unit_test(only_resident), cmocka_unit_test(page_faults),
 		cmocka_unit_test(churn),
 	};
 
