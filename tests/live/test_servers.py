@@ -146,11 +146,24 @@ def check(name, process, pprof, requests, up):
         compare(name, process, pprof)
         consistent(name, process)
         memory(name, process)
+        no_leaks(name, process)
     tap.ok(process.poll() is None, f'{name}: still runs', process.poll())
     tap.ok(load.count > 50 and len(load.errors) < load.count / 100, f'{name}: served {load.count} requests meanwhile',
            *load.errors[:5])
     process.terminate()
     process.wait(30)
+
+
+def no_leaks(name, process, looks=20):
+    """A right program under load: no goroutine is unreachable, however often it is looked at."""
+    wrong, dismissed = [], 0
+    for _ in range(looks):
+        r = gosonde('leaks', process.pid, '--unreachable', '--between', '200ms', '--format', 'json', timeout=120)
+        if r.code not in (0, 4) or r.json()['findings']:
+            wrong.append(r)
+        else:
+            dismissed += r.json()['candidates_dismissed']
+    tap.ok(not wrong, f'{name}: {looks} looks find no leak ({dismissed} suspects dismissed)', *wrong[:2])
 
 
 def answers(url, process):
