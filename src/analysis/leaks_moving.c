@@ -43,6 +43,7 @@ struct moving {
 	struct gs_heap_mark *walk; /* only to find slots, and to walk what suspects keep */
 	uint64_t *watched;         /* bit for each slot of the heap */
 	uint64_t *added;           /* … those watched only since this reading */
+	uint64_t *fresh;           /* … since the one before: what it noted of them is not all */
 	uint64_t *pages;           /* bloom filter of pages with something watched */
 	struct places before, now;
 	gs_addr lo, hi; /* of all that is watched */
@@ -210,7 +211,8 @@ static void meet(struct moving *w, gs_addr at, gs_addr value)
 	key = gs_hash_u64(gs_hash_u64(1, at), start) | 1;
 	if (!had(&w->now, key) && !add_place(&w->now, key))
 		w->overflow = true;
-	if (w->reading && !bit(w->added, number) && !had(&w->before, key)) {
+	if (w->reading && !bit(w->added, number) && !bit(w->fresh, number) &&
+	    !had(&w->before, key)) {
 		const struct gs_rt_pointer p = { .slot = at, .value = value };
 
 		gs_heap_mark_roots(w->k->mark, &p, 1);
@@ -288,6 +290,7 @@ static int take_reading(struct moving *w, uint8_t *buf, uint32_t slots, struct g
 	free(w->before.slot);
 	w->before = w->now;
 	w->now = (struct places){ .n = 0 };
+	memcpy(w->fresh, w->added, (slots / 64 + 1) * sizeof(*w->added));
 	memset(w->added, 0, (slots / 64 + 1) * sizeof(*w->added));
 	r = read_heap(w, buf, err);
 	w->reading++;
@@ -316,8 +319,9 @@ static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool
 		return r;
 	w->watched = gs_array_new(slots / 64 + 1ul, sizeof(*w->watched));
 	w->added = gs_array_new(slots / 64 + 1ul, sizeof(*w->added));
+	w->fresh = gs_array_new(slots / 64 + 1ul, sizeof(*w->fresh));
 	w->pages = gs_array_new(BLOOM_BITS / 64, sizeof(*w->pages));
-	if (!buf || !w->watched || !w->added || !w->pages)
+	if (!buf || !w->watched || !w->added || !w->fresh || !w->pages)
 		return gs_fail(err, -ENOMEM, 0, "no memory to watch pointers");
 	r = find_kept(w, which, n, inc, err);
 	for (uint32_t i = 0; r == 0 && i < READINGS_MAX && !w->overflow; i++) {
@@ -350,6 +354,7 @@ int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool 
 	gs_heap_mark_free(w.walk);
 	free(w.watched);
 	free(w.added);
+	free(w.fresh);
 	free(w.pages);
 	free(w.before.slot);
 	free(w.now.slot);
