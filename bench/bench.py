@@ -4,7 +4,7 @@
 
   bench.py [--gosonde PATH] [--case NAME]... [--json FILE]
 
-Cases: many, million, big, heap; of watching live: ring, placement, overhead. Environment, for quick runs: BENCH_RUNS
+Cases: many, million, big, heap, memory; of watching live: ring, placement, overhead. Environment, for quick runs: BENCH_RUNS
 (5), BENCH_DELVE_RUNS (3), BENCH_N (100000), BENCH_MILLION (1000000), BENCH_BIG_MB (100), BENCH_RING_SECONDS (3),
 BENCH_PLACEMENT_CALLS (100000), BENCH_STREAM_ROUNDS (5), BENCH_STREAM_SECONDS (5).
 """
@@ -20,8 +20,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'live'))
 import big_binary  # noqa: E402
-import heap_bench  # noqa: E402
 import harness  # noqa: E402
+import heap_bench  # noqa: E402
+import memory_bench  # noqa: E402
 import programs  # noqa: E402
 import stream_bench  # noqa: E402
 import timeline_bench  # noqa: E402
@@ -221,6 +222,7 @@ def main():
     p.add_argument('--gosonde', default=str(ROOT / 'build' / 'gosonde'))
     cases = {'many': many, 'million': million, 'big': big}
     cases['heap'] = lambda gosonde: heap_bench.run(gosonde, Row, measure)
+    cases['memory'] = lambda gosonde: memory_bench.run(gosonde, Row, measure)
     cases['timeline'] = lambda gosonde: timeline_bench.run(gosonde, Row)
     for name in stream_bench.CASES:
         cases[name] = lambda gosonde, name=name: stream_bench.run(name, gosonde, Row)

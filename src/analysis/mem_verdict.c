@@ -313,7 +313,7 @@ static void large_classes(struct verdicts *w)
 		unsigned int percents;
 		const char *what, *advice;
 	} rules[] = {
-		{ GS_MEM_ANONYMOUS, 10, "are in anonymous mappings made outside of the Go runtime",
+		{ GS_MEM_ANONYMOUS, 10, "are in anonymous mappings outside of the Go runtime",
 		  "gosonde mem --watch tells who maps them and whether they are unmapped again." },
 		{ GS_MEM_FILES, 20, "are pages of mapped files",
 		  "Clean ones go when the kernel needs memory; they count for RSS all the same." },

@@ -228,8 +228,8 @@ static int write_result(struct run *y, struct gs_out *o)
 static bool truly_incomplete(const struct gs_incomplete_list *l)
 {
 	static const char *const usual[] = { "running_without_stack", "wait_times_estimated",
-					     "stacks_conservative", "goroutines_torn",
-					     "stacks_running" };
+					     "stacks_conservative",   "goroutines_torn",
+					     "stacks_running",        "running_without_registers" };
 
 	for (uint32_t i = 0; i < l->n; i++) {
 		bool known = false;

@@ -453,7 +453,7 @@ const struct gs_cmd gs_cmd_mem = {
 		"Splits the resident memory of a running Go process into classes that add up to "
 		"it: live and dead Go objects, free heap pages, goroutine stacks, the runtime's "
 		"own tables, the binary, plugins and shared libraries, the C heap of cgo, mapped "
-		"files, and anonymous mappings made outside of the Go runtime. It puts the "
+		"files, and anonymous mappings outside of the Go runtime. It puts the "
 		"kernel's view of each page beside the runtime's own. The target is not stopped, "
 		"needs no endpoint, and may be stripped.\n\n"
 		"First comes a verdict in plain words, with the evidence and what to do. Then the "

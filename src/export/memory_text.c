@@ -9,7 +9,7 @@
  *	      main.(*Cache).load cache.go:88
  *
  *	RESIDENT   SHARE  ADDRESS SPACE      HUGE  KNOWN
- *	 205 MiB  65.7 %        256 MiB    64 MiB  read       anonymous mappings made outside of the Go runtime
+ *	 205 MiB  65.7 %        256 MiB    64 MiB  read       anonymous mappings outside of the Go runtime
  *	 180 MiB                180 MiB    64 MiB               rw-p 1.5 MiB (120), [anon: cache]
  *
  *	GROWTH in 60 s: 100 MiB to 312 MiB

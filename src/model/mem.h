@@ -47,7 +47,7 @@
 	X(THREAD_STACKS, "thread_stacks", "stacks of threads")                                     \
 	X(FILES, "files", "mapped files")                                                          \
 	X(SHARED, "shared", "shared memory")                                                       \
-	X(ANONYMOUS, "anonymous", "anonymous mappings made outside of the Go runtime")             \
+	X(ANONYMOUS, "anonymous", "anonymous mappings outside of the Go runtime")                  \
 	X(KERNEL, "kernel", "vdso and other mappings of the kernel")                               \
 	X(UNEXPLAINED, "unexplained", "changed while it was read")
 

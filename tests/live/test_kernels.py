@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""The stream lens on other kernels, with and without the capabilities it likes: Debian kernels under QEMU.
+"""The stream lens, mem and leaks on other kernels, with and without the capabilities they like: Debian kernels under QEMU.
 
     test_kernels.py SERIES...    such as 6.1 (no uprobe_multi) and 6.12
 
@@ -34,6 +34,13 @@ run trace gosonde trace $shop -d 3s --max-overhead 0 -o /tmp/t.trace
 sleep 1
 run user caps +sys_ptrace,+dac_read_search gosonde why $shop -d 4s --format json
 run nobody /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set -all gosonde why $shop -d 3s
+kill $shop
+/bin/shop -addr 127.0.0.1:0 -load 6 -trouble mmap,leak >/tmp/shop3.log 2>&1 </dev/null &
+shop=$!
+sleep 4
+run mem gosonde mem $shop --watch 8s --format json
+run mem_user caps +sys_ptrace,+dac_read_search gosonde mem $shop --watch 4s --format json
+run leaks caps +sys_ptrace,+dac_read_search gosonde leaks $shop --format json
 uname -r >/out/release
 kill -0 $shop && echo alive >/out/alive
 wc -c </tmp/t.trace >/out/trace_bytes
@@ -62,9 +69,26 @@ def answers(series, r, name, what, least=10):
         tap.ok(names_the_ledger(d), f'{series}: {what}: the planted trouble is named', *map(json.dumps, d.get('causes', [])[:3]))
 
 
+def memory(series, r):
+    for name, who, knows in (('mem', 'root', True), ('mem_user', 'without BPF', False)):
+        d = document(r, name)
+        if not tap.ok(d and text(r, name + '.code') in ('0', '4'), f'{series}: {who}: mem answers', text(r, name + '.code'), text(r, name + '.err')[-900:]):
+            continue
+        total = sum(c['resident_bytes'] for c in d['classes'])
+        tap.equal(total, d['rss_bytes'], f'{series}: {who}: classes add up to the RSS')
+        grown = {g['class']: g for g in d['growth']}
+        tap.ok(grown.get('anonymous', {'bytes': 0})['bytes'] > 0, f'{series}: {who}: anonymous memory grew', json.dumps(d['growth'])[:600])
+        if knows:
+            tap.ok('store.(*Cache).load' in json.dumps(grown.get('anonymous')), f'{series}: {who}: who mapped it is named',
+                   json.dumps(d['growth'])[:900], text(r, name + '.err')[-600:])
+    d = document(r, 'leaks')
+    tap.ok(d and text(r, 'leaks.code') == '10' and '(*auditor).report' in json.dumps(d['findings']),
+           f'{series}: without BPF: leaks finds what was planted', text(r, 'leaks.code'), text(r, 'leaks.err')[-600:])
+
+
 def kernel(series):
     def on_kernel():
-        r = vm.run(series, SCRIPT, {'/bin/shop': target_path('shop')}, timeout=280)
+        r = vm.run(series, SCRIPT, {'/bin/shop': target_path('shop')}, timeout=400)
         if not tap.ok(r.status is not None, f'{series}: the machine came up and ran the script', r.console[-1500:]):
             return
         tap.ok(text(r, 'release').startswith(series + '.'), f'{series}: the kernel is {text(r, "release")}')
@@ -81,6 +105,7 @@ def kernel(series):
         tap.ok('CAP_BPF' in said, f'{series}: without CAP_BPF it says so', said[-900:])
         answers(series, r, 'user', 'without BPF', 1)
         tap.equal(text(r, 'nobody.code'), '3', f'{series}: a stranger is refused with exit code 3', text(r, 'nobody.err')[-600:])
+        memory(series, r)
         tap.equal(text(r, 'alive'), 'alive', f'{series}: the target lives')
     on_kernel.__name__ = f'kernel {series}'
     return on_kernel

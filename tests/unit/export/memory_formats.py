@@ -338,7 +338,7 @@ def test_treemap_script():
     assert r['total'] == RSS and r['sums'] and r['address'] == 320 * MB, r
     assert r['areas'] == [60000, 60000, 40000, 30000, 20000, 20000, 10000] and r['ratio'] < 3, r
     assert r['apart'] and r['within'] and r['nested'] and r['exact'] and r['parts'], r
-    assert r['largest'] == 'anonymous mappings made outside of the Go runtime' and r['rest'] == 3
+    assert r['largest'] == 'anonymous mappings outside of the Go runtime' and r['rest'] == 3
     assert r['zoomed'][0] == r['largest'] and 'the rest' in r['zoomed'] and len(r['zoomed']) == 5, r['zoomed']
     assert r['ways'] == [1, 0, 0, 2, 0], r['ways']
     assert r['bytes'] == ['0 B', '1023 B', '1.5 MiB', '212 MiB', '-4.0 KiB'] and r['share'] == ['25.0 %', '–']
@@ -411,7 +411,7 @@ def test_treemap_page():
     assert r['sizes'] == ['resident', 'address space', 'huge pages']
     assert r['hover'].startswith('main.readOrder order.go:33 — 30.0 MiB') and 'json.Unmarshal decode.go:7' in r['hover']
     assert r['moved'] and r['entered'][0] == 'Go objects that were live at the last GC' and len(r['entered']) == 4
-    assert r['back'] == r['first'] and r['clicked'] == 'anonymous mappings made outside of the Go runtime'
+    assert r['back'] == r['first'] and r['clicked'] == 'anonymous mappings outside of the Go runtime'
     assert r['address'] == ['204 MiB, 63.8 % of all, (read)'.replace(', (', ' ('), ['false', 'true', 'false']], r['address']
     for world in WORLDS:
         node(JS_PAGE, world)
