@@ -36,8 +36,8 @@ struct gs__pc {
 	uint16_t n_frames;
 	uint16_t module;
 	struct gs_go_func func;
-	const struct gs_frame *frames;  /* NULL until asked for */
-	const struct gs_frame *creator; /* as "created by" shows it; NULL until asked for */
+	const struct gs_frame *frames;   /* NULL until asked for */
+	const struct gs_frame *creator;  /* as "created by" shows it; NULL until asked for */
 	const struct gs__frame_map *map; /* rt_stackmap.c; NULL until asked for */
 };
 
@@ -83,7 +83,7 @@ struct gs_rt {
 	struct gs__pc_cache pcs;
 	struct gs__stack_cache stacks;
 	struct gs__m_table ms;
-	struct gs__natives *natives; /* rt_native.c; NULL until asked */
+	struct gs__natives *natives;           /* rt_native.c; NULL until asked */
 	const struct gs_go_more_globals *more; /* rt_modules.c; NULL until asked */
 	struct gs__module_list *list;          /* rt_modules.c; NULL until asked */
 	const char **wait_reasons;

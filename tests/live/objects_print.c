@@ -15,7 +15,9 @@
 
 static int census(const char *what, const char *path_to, struct gs_err *err)
 {
-	const struct gs_heap_objects_options o = { .path_to = path_to, .types = 2000, .roots = 2000 };
+	const struct gs_heap_objects_options o = { .path_to = path_to,
+						   .types = 2000,
+						   .roots = 2000 };
 	GS_CLEANUP(gs_target_freep) struct gs_target *t = NULL;
 	GS_CLEANUP(gs_rt_freep) struct gs_rt *rt = NULL;
 	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
@@ -23,9 +25,9 @@ static int census(const char *what, const char *path_to, struct gs_err *err)
 	const struct gs_memory_print p = { .pretty = true };
 	struct gs_incomplete_list inc = { 0 };
 	struct gs_out out;
-	int r = strspn(what, "0123456789") == strlen(what) ?
-			gs_target_open_pid(atoi(what), &t, err) :
-			gs_target_open_core(what, getenv("OBJECTS_EXE"), &t, err);
+	int r = strspn(what, "0123456789") == strlen(what)
+			? gs_target_open_pid(atoi(what), &t, err)
+			: gs_target_open_core(what, getenv("OBJECTS_EXE"), &t, err);
 
 	if (r == 0)
 		r = gs_rt_open(t, &rt, err);
