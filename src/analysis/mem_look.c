@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "analysis/mem_growth.h"
 #include "analysis/mem_private.h"
@@ -129,6 +130,7 @@ static void fill_totals(struct gs_memory_look *l)
 		return;
 	t = gs_residency_totals(l->residency);
 	l->r.rss_bytes = t->rss;
+	l->r.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	l->r.status_rss_bytes = t->status_rss;
 	l->r.swap_bytes = t->swap;
 	l->r.cgroup_bytes = t->cgroup_current;

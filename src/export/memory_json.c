@@ -5,8 +5,8 @@
  *	{"schema","process":{…},"kernel_view","rss_bytes","status_rss_bytes","swap_bytes","huge_bytes","virtual_bytes",
  *	 "cgroup_bytes","cgroup_limit_bytes",
  *	 "verdict":[{"text","advice","class","bytes","frames":[frame]}],
- *	 "classes":[{"name","words","bytes","resident_bytes","huge_bytes","swap_bytes","mappings","how"}],
- *	 "items":[{"class","name","note","count","bytes","resident_bytes","huge_bytes","start"}],
+ *	 "classes":[{"name","words","bytes","resident_bytes","pages","huge_bytes","swap_bytes","mappings","how"}],
+ *	 "items":[{"class","name","note","count","bytes","resident_bytes","pages","huge_bytes","start"}],
  *	 "numa":[{"node","bytes"}],
  *	 "heap":{"goal_bytes","gc_percent","memory_limit_bytes","gc_count","last_gc_ago_seconds"},
  *	 "scavenger":{"retained_bytes","goal_bytes","gc_percent_goal_bytes","memory_limit_goal_bytes","behind_bytes",
@@ -84,6 +84,16 @@ static void verdict(const struct json *t)
 	gs_json_close(j);
 }
 
+/* Pages that are resident; those of a core file are not known. */
+static void pages(const struct json *t, uint64_t resident_bytes)
+{
+	gs_json_key(t->j, "pages");
+	if (t->r->kernel_view && t->r->page_bytes)
+		gs_json_u64(t->j, resident_bytes / t->r->page_bytes);
+	else
+		gs_json_null(t->j);
+}
+
 static void classes(const struct json *t)
 {
 	enum gs_mem_class_id order[GS_MEM_CLASS_COUNT];
@@ -100,6 +110,7 @@ static void classes(const struct json *t)
 		gs_json_kv_string(j, "words", gs_mem_class_words(order[i]));
 		gs_json_kv_u64(j, "bytes", c->bytes);
 		resident(t, "resident_bytes", c->resident_bytes);
+		pages(t, c->resident_bytes);
 		resident(t, "huge_bytes", c->huge_bytes);
 		resident(t, "swap_bytes", c->swap_bytes);
 		gs_json_kv_u64(j, "mappings", c->mappings);
@@ -125,6 +136,7 @@ static void items(const struct json *t)
 		gs_json_kv_u64(j, "count", x->count);
 		gs_json_kv_u64(j, "bytes", x->bytes);
 		resident(t, "resident_bytes", x->resident_bytes);
+		pages(t, x->resident_bytes);
 		resident(t, "huge_bytes", x->huge_bytes);
 		gs_json_key(j, "start");
 		gs_json_hex(j, x->start);

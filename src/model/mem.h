@@ -136,6 +136,7 @@ struct gs_mem_result {
 	uint64_t rss_bytes;        /* by walking the page tables */
 	uint64_t status_rss_bytes; /* VmRSS */
 	uint64_t swap_bytes, huge_bytes, virtual_bytes;
+	uint32_t page_bytes;                       /* of the kernel; 0: not known (core file) */
 	uint64_t cgroup_bytes, cgroup_limit_bytes; /* 0: not known */
 	struct gs_mem_class class[GS_MEM_CLASS_COUNT];
 	const struct gs_mem_item *items; /* by class, largest first */

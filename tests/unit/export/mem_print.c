@@ -196,6 +196,7 @@ static void make_shop(struct gs_mem_result *r)
 {
 	r->process = &shop;
 	r->kernel_view = true;
+	r->page_bytes = 4096;
 	class(r, GS_MEM_ANONYMOUS, 190 * MB, 204 * MB, GS_MEM_READ);
 	class(r, GS_MEM_HEAP_LIVE, 48 * MB, 48 * MB, GS_MEM_DERIVED);
 	class(r, GS_MEM_HEAP_NEW, 5 * MB, 6 * MB, GS_MEM_DERIVED);
@@ -326,6 +327,7 @@ static void make_many(struct gs_mem_result *r)
 		die("out of memory");
 	r->process = &shop;
 	r->kernel_view = true;
+	r->page_bytes = 4096;
 	for (uint32_t i = 0; i < MANY; i++)
 		items[i] = (struct gs_mem_item){ .class = GS_MEM_FILES,
 						 .name = "/data/segment",

@@ -142,6 +142,7 @@ def test_json():
     d = doc('shop')
     assert d['schema'] == 'gosonde.mem/1' and d['process']['pid'] == 4711
     assert d['rss_bytes'] == RSS == sum(c['resident_bytes'] for c in d['classes'])
+    assert all(x['pages'] == x['resident_bytes'] // 4096 for x in d['classes'] + d['items'])
     assert len(d['classes']) == 33 and d['classes'][0]['name'] == 'anonymous'
     assert [c['resident_bytes'] for c in d['classes']] == sorted((c['resident_bytes'] for c in d['classes']), reverse=True)
     heap = next(c for c in d['classes'] if c['name'] == 'heap_live')
@@ -182,7 +183,7 @@ def test_json_units():
 def test_json_of_a_core():
     d = doc('core')
     assert d['kernel_view'] is False and d['rss_bytes'] is None
-    assert all(c['resident_bytes'] is None for c in d['classes'])
+    assert all(c['resident_bytes'] is None and c['pages'] is None for c in d['classes'])
     assert d['classes'][0]['bytes'] == 200 * MB and d['heap']['memory_limit_bytes'] == 256 * MB
     assert d['cgroup_limit_bytes'] is None and d['scavenger'] is None and d['watched_seconds'] is None
 
