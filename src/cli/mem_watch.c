@@ -7,8 +7,6 @@
  */
 #include "cli/mem_watch.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,24 +15,6 @@
 
 #define STEP_NS 100000000
 #define PROGRESS_NS 500000000
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-	(void)sig; /* all that are caught mean the same */
-	interrupted = 1;
-}
-
-/* As a stream does: the second one kills. */
-static void catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
 
 static int refuse_core(const struct gs_common *c, struct gs_err *err)
 {
@@ -110,8 +90,8 @@ static int wait_plain(struct gs_mem_watch *w, const struct gs_common *c, int64_t
 	int64_t begin_ns = gs_now_ns(), next_ns = begin_ns + PROGRESS_NS, now;
 	int r = 0;
 
-	catch_signals();
-	while (r == 0 && !interrupted && (now = gs_now_ns()) < end_ns) {
+	gs_stream_catch_signals();
+	while (r == 0 && !gs_stream_interrupted() && (now = gs_now_ns()) < end_ns) {
 		int64_t left = end_ns - now;
 
 		nanosleep(&(struct timespec){ .tv_nsec = left < STEP_NS ? left : STEP_NS }, NULL);

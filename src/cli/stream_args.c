@@ -27,14 +27,19 @@ static void on_signal(int sig)
 	interrupted = 1;
 }
 
-/* Without SA_RESTART, so that waiting ends; the second one kills: nothing stays attached then either. */
-static void catch_signals(void)
+/* Without SA_RESTART, so that waiting ends. */
+void gs_stream_catch_signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+}
+
+bool gs_stream_interrupted(void)
+{
+	return interrupted;
 }
 
 /* Words that name a file, when that file is a recording. */
@@ -174,7 +179,7 @@ int gs_stream_session_open(const struct gs_common *c, const struct gs_stream_arg
 		r = add_tee(a, ret, err);
 	if (r != 0)
 		return r;
-	catch_signals();
+	gs_stream_catch_signals();
 	ret->begin_ns = gs_now_ns();
 	ret->next_progress_ns = ret->begin_ns + PROGRESS_NS;
 	if (duration_ns)

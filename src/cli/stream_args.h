@@ -83,6 +83,11 @@ void gs_stream_session_report(struct gs_stream_session *s, const struct gs_commo
 /** GS_EXIT_OK, or GS_EXIT_INCOMPLETE if the stream says that something is missing. */
 int gs_stream_session_exit_code(struct gs_stream_session *s);
 
+/** Ctrl-C and its like end waiting from now on; the second one ends the program: nothing stays attached then either. */
+void gs_stream_catch_signals(void);
+/** Whether one of them came. */
+bool gs_stream_interrupted(void);
+
 /**
  * After the end of a stream, for commands that go on for ever: has the target ended or become another program, and is it
  * back? Waits for it until @until_ns (CLOCK_MONOTONIC, 0: for ever) or Ctrl-C. A PID is back only after exec,

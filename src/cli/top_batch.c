@@ -156,16 +156,7 @@ static void print_json(struct gs_out *o, const struct gs_top *t)
 	for (uint32_t i = 0; i < row_limit(t); i++)
 		json_row(&j, t, gs_top_rows_at(t->rows, i));
 	gs_json_close(&j);
-	gs_json_key(&j, "incomplete");
-	gs_json_open_array(&j);
-	for (uint32_t i = 0; i < t->header.missing.n; i++) {
-		gs_json_open_object(&j);
-		gs_json_kv_string(&j, "what", t->header.missing.item[i].what);
-		gs_json_kv_u64(&j, "count", t->header.missing.item[i].count);
-		gs_json_kv_string(&j, "why", t->header.missing.item[i].why);
-		gs_json_close(&j);
-	}
-	gs_json_close(&j);
+	gs_incomplete_json(&j, &t->header.missing);
 	gs_json_close(&j);
 	gs_out_char(o, '\n');
 }

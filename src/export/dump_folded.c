@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "export/dump_private.h"
+#include "export/frame_words.h"
 #include "model/stack_table.h"
 
 /* Goroutines with the same stack, state and wait reason. */
@@ -91,19 +92,6 @@ static int folded_group(struct gs_dump_writer *w, const struct gs_group *g, stru
 	return count(w, g->stack, g->state, g->wait_reason, g->count, err);
 }
 
-/* A name without the two separators of the format, and fit for a terminal. */
-static void word(struct gs_out *o, const char *s, size_t n)
-{
-	for (size_t from = 0, i = 0; i <= n; i++) {
-		if (i < n && s[i] != ';' && s[i] != ' ')
-			continue;
-		gs_out_name(o, s + from, i - from);
-		if (i < n)
-			gs_out_str(o, s[i] == ';' ? "\\x3b" : "\\x20");
-		from = i + 1;
-	}
-}
-
 static void annotation(struct gs_out *o, const struct tally *t)
 {
 	const char *s = t->wait_reason ? t->wait_reason : gs_goroutine_state_name(t->state);
@@ -113,7 +101,7 @@ static void annotation(struct gs_out *o, const struct tally *t)
 	for (size_t from = 0, i = 0; i <= n; i++) {
 		if (i < n && s[i] != ' ')
 			continue;
-		word(o, s + from, i - from);
+		gs__put_folded(o, s + from, i - from);
 		if (i < n)
 			gs_out_char(o, '_');
 		from = i + 1;
@@ -138,7 +126,7 @@ static void render(struct gs_dump_writer *w, struct gs_out *o, const struct tall
 			continue;
 		name = gs__display_name(w, s->frames[i].function, &n);
 		if (n)
-			word(o, name, n);
+			gs__put_folded(o, name, n);
 		else
 			gs_out_str(o, "[unknown]");
 		gs_out_char(o, ';');

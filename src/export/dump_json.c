@@ -316,16 +316,7 @@ static int json_close(struct gs_dump_writer *w, const struct gs_dump_options *o,
 	}
 	seconds_or_null(j, "duration_seconds", o->duration_ns);
 	seconds_or_null(j, "paused_seconds", o->paused_ns);
-	gs_json_key(j, "incomplete");
-	gs_json_open_array(j);
-	for (uint32_t i = 0; i < inc->n; i++) {
-		gs_json_open_object(j);
-		gs_json_kv_string(j, "what", inc->item[i].what);
-		gs_json_kv_u64(j, "count", inc->item[i].count);
-		gs_json_kv_string(j, "why", inc->item[i].why);
-		gs_json_close(j);
-	}
-	gs_json_close(j);
+	gs_incomplete_json(j, inc);
 	gs_json_close(j);
 	if (!j->pretty)
 		gs_out_char(w->out, '\n');

@@ -13,6 +13,7 @@
  * that only it reaches.
  */
 #include "base/json_writer.h"
+#include "export/frame_words.h"
 #include "export/memory_private.h"
 
 static const char *how_name(enum gs_type_how h)
@@ -63,7 +64,7 @@ static void roots(struct gs_json *j, const struct gs_heap_objects_result *r, uns
 		gs__mem_json_known(j, "goroutine_id", x->goid, 0);
 		gs_json_key(j, "frame");
 		if (x->frame)
-			gs__mem_json_frame(j, x->frame, go_minor);
+			gs__frame_json(j, x->frame, go_minor);
 		else
 			gs_json_null(j);
 		gs_json_kv_u64(j, "objects", x->objects);
@@ -115,7 +116,7 @@ void gs_heap_objects_json(struct gs_out *o, const struct gs_heap_objects_result 
 	types(&j, r);
 	roots(&j, r, gs_go_version_minor(process->go_version));
 	path(&j, r);
-	gs__mem_json_incomplete(&j, r->incomplete);
+	gs_incomplete_json(&j, r->incomplete);
 	gs_json_close(&j);
 	if (!p->pretty)
 		gs_out_char(o, '\n');

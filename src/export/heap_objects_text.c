@@ -9,7 +9,6 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "export/memory_private.h"
 #include "export/why_export.h"
@@ -19,7 +18,7 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100 * (double)part / (double)whole : 0;
 }
 
-static void head(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+static void head(struct gs__lines *t, const struct gs_heap_objects_result *r)
 {
 	char a[24];
 
@@ -31,15 +30,15 @@ static void head(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
 			      percent(r->typed_bytes, r->bytes));
 	if (r->seconds_ns > 0)
 		gs_out_printf(&t->line, "; walked in %s", gs_why_time(a, r->seconds_ns));
-	gs__mem_put_line(t, GS__MEM_BOLD);
+	gs__put_line(t, GS__BOLD);
 	if (r->unreached_objects) {
 		gs_out_printf(&t->line, "garbage not collected yet: %" PRIu64 " objects, %s",
 			      r->unreached_objects, gs__mem_bytes(a, r->unreached_bytes));
-		gs__mem_put_line(t, GS__MEM_PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	}
 }
 
-static void types(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+static void types(struct gs__lines *t, const struct gs_heap_objects_result *r)
 {
 	bool retained = false;
 	char a[24];
@@ -48,10 +47,10 @@ static void types(struct gs__mem_text *t, const struct gs_heap_objects_result *r
 		return;
 	for (uint32_t i = 0; i < r->n_types; i++)
 		retained = retained || r->types[i].retained_bytes;
-	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	gs_out_printf(&t->line, "    BYTES    SHARE     OBJECTS  %sTYPE",
 		      retained ? " RETAINED  " : "");
-	gs__mem_put_line(t, GS__MEM_BOLD);
+	gs__put_line(t, GS__BOLD);
 	for (uint32_t i = 0; i < r->n_types; i++) {
 		const struct gs_heap_type *x = &r->types[i];
 
@@ -60,17 +59,17 @@ static void types(struct gs__mem_text *t, const struct gs_heap_objects_result *r
 		if (retained)
 			gs_out_printf(&t->line, "%9s  ",
 				      x->retained_bytes ? gs__mem_bytes(a, x->retained_bytes) : "");
-		gs__mem_put_name(t, x->name ? x->name : "?");
-		gs__mem_put_line(t, x->how == GS_TYPE_NONE ? GS__MEM_DIM : GS__MEM_PLAIN);
+		gs__put_name(t, x->name ? x->name : "?");
+		gs__put_line(t, x->how == GS_TYPE_NONE ? GS__DIM : GS__PLAIN);
 	}
 }
 
-static void put_root(struct gs__mem_text *t, const struct gs_heap_root *x)
+static void put_root(struct gs__lines *t, const struct gs_heap_root *x)
 {
-	gs__mem_put_name(t, x->name ? x->name : "?");
+	gs__put_name(t, x->name ? x->name : "?");
 	if (x->type && x->type[0]) {
 		gs_out_char(&t->line, ' ');
-		gs__mem_put_name(t, x->type);
+		gs__put_name(t, x->type);
 	}
 	if (x->frame) {
 		gs_out_str(&t->line, " in ");
@@ -78,7 +77,7 @@ static void put_root(struct gs__mem_text *t, const struct gs_heap_root *x)
 	}
 }
 
-static void roots(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+static void roots(struct gs__lines *t, const struct gs_heap_objects_result *r)
 {
 	bool reached = false;
 	char a[24], b[24];
@@ -87,10 +86,10 @@ static void roots(struct gs__mem_text *t, const struct gs_heap_objects_result *r
 		return;
 	for (uint32_t i = 0; i < r->n_roots; i++)
 		reached = reached || r->roots[i].reached_bytes;
-	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	gs_out_printf(&t->line, "    ALONE    SHARE     OBJECTS  %sKEPT BY",
 		      reached ? "  REACHES  " : "");
-	gs__mem_put_line(t, GS__MEM_BOLD);
+	gs__put_line(t, GS__BOLD);
 	for (uint32_t i = 0; i < r->n_roots; i++) {
 		const struct gs_heap_root *x = &r->roots[i];
 
@@ -100,48 +99,48 @@ static void roots(struct gs__mem_text *t, const struct gs_heap_objects_result *r
 			gs_out_printf(&t->line, "%9s  ",
 				      x->reached_bytes ? gs__mem_bytes(b, x->reached_bytes) : "");
 		put_root(t, x);
-		gs__mem_put_line(t, GS__MEM_PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	}
 	if (!r->shared_objects)
 		return;
 	gs_out_printf(&t->line, "%9s  %5.1f %%  %10" PRIu64 "  %sseveral of them",
 		      gs__mem_bytes(a, r->shared_bytes), percent(r->shared_bytes, r->bytes),
 		      r->shared_objects, reached ? "           " : "");
-	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void path(struct gs__mem_text *t, const struct gs_heap_objects_result *r)
+static void path(struct gs__lines *t, const struct gs_heap_objects_result *r)
 {
 	if (!r->n_path)
 		return;
-	gs__mem_put_line(t, GS__MEM_PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	gs_out_str(&t->line, "PATH from a root");
-	gs__mem_put_line(t, GS__MEM_BOLD);
+	gs__put_line(t, GS__BOLD);
 	for (uint32_t i = 0; i < r->n_path; i++) {
 		const struct gs_heap_path_step *s = &r->path[i];
 
 		// Deep chains stay on the page: a linked list has thousands of steps.
 		gs_out_printf(&t->line, "  %*s", (int)(i < 20 ? 2 * i : 40), "");
-		gs__mem_put_name(t, s->what ? s->what : "?");
+		gs__put_name(t, s->what ? s->what : "?");
 		if (s->addr)
 			gs_out_printf(&t->line, "  %#" PRIx64, s->addr);
 		if (s->type && s->type[0]) {
 			gs_out_str(&t->line, "  ");
-			gs__mem_put_name(t, s->type);
+			gs__put_name(t, s->type);
 		}
-		gs__mem_put_line(t, GS__MEM_PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	}
 }
 
 void gs_heap_objects_text(struct gs_out *o, const struct gs_heap_objects_result *r,
 			  const struct gs_memory_print *p)
 {
-	struct gs__mem_text t;
+	struct gs__lines t;
 
-	gs__mem_text_init(&t, o, p, r->process);
+	gs__lines_init(&t, o, p->colour, p->width, r->process);
 	head(&t, r);
 	path(&t, r);
 	types(&t, r);
 	roots(&t, r);
-	gs__mem_text_deinit(&t);
+	gs__lines_deinit(&t);
 }

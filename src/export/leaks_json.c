@@ -18,12 +18,12 @@
  * longest; held_bytes is what of the heap would be free without these goroutines. What is not known is null.
  */
 #include "base/json_writer.h"
+#include "export/frame_words.h"
 #include "export/leaks_export.h"
-#include "model/func_name.h"
 
 struct json {
 	struct gs_json j;
-	bool generic_methods;
+	unsigned int go_minor;
 };
 
 static void text(struct gs_json *j, const char *key, const char *s)
@@ -49,34 +49,6 @@ static void address(struct gs_json *j, const char *key, gs_addr a)
 		gs_json_null(j);
 }
 
-static void frame(struct json *t, const struct gs_frame *f)
-{
-	const struct gs_func_name n = gs_func_name_split(f->function, t->generic_methods);
-	struct gs_json *j = &t->j;
-	struct gs_out name;
-
-	gs_out_init_mem(&name);
-	for (unsigned int i = 0; i < n.n; i++)
-		gs_out_bytes(&name, n.piece[i], n.len[i]);
-	gs_json_open_object(j);
-	gs_json_key(j, "function");
-	gs_json_string_n(j, name.buf ? name.buf : "", name.len);
-	gs_out_deinit(&name);
-	text(j, "file", f->file);
-	gs_json_key(j, "line");
-	if (f->line)
-		gs_json_u64(j, f->line);
-	else
-		gs_json_null(j);
-	gs_json_key(j, "pc");
-	gs_json_hex(j, f->pc);
-	if (f->flags & GS_FRAME_INLINED)
-		gs_json_kv_bool(j, "inlined", true);
-	if (f->flags & GS_FRAME_FOREIGN)
-		gs_json_kv_bool(j, "foreign", true);
-	gs_json_close(j);
-}
-
 /* As Go's tracebacks show them: without the runtime's own. */
 static void frames(struct json *t, const struct gs_stack *s)
 {
@@ -88,7 +60,7 @@ static void frames(struct json *t, const struct gs_stack *s)
 	gs_json_open_array(&t->j);
 	for (uint32_t i = 0; s && i < s->n_frames; i++)
 		if (all || !(s->frames[i].flags & GS_FRAME_HIDDEN))
-			frame(t, &s->frames[i]);
+			gs__frame_json(&t->j, &s->frames[i], t->go_minor);
 	gs_json_close(&t->j);
 }
 
@@ -151,7 +123,7 @@ static void finding(struct json *t, const struct gs_leak *l)
 	gs_json_kv_u64(j, "stack_bytes", l->stack_bytes);
 	gs_json_key(j, "created_by");
 	if (l->created_by)
-		frame(t, l->created_by);
+		gs__frame_json(&t->j, l->created_by, t->go_minor);
 	else
 		gs_json_null(j);
 	frames(t, l->stack);
@@ -181,25 +153,12 @@ static void how(struct gs_json *j, const struct gs_leaks_result *r)
 		gs_json_null(j);
 }
 
-static void incomplete(struct gs_json *j, const struct gs_incomplete_list *l)
-{
-	gs_json_key(j, "incomplete");
-	gs_json_open_array(j);
-	for (uint32_t i = 0; l && i < l->n; i++) {
-		gs_json_open_object(j);
-		gs_json_kv_string(j, "what", l->item[i].what);
-		gs_json_kv_u64(j, "count", l->item[i].count);
-		gs_json_kv_string(j, "why", l->item[i].why);
-		gs_json_close(j);
-	}
-	gs_json_close(j);
-}
-
 void gs_leaks_json(struct gs_out *o, const struct gs_leaks_result *r,
 		   const struct gs_leaks_print *p)
 {
-	unsigned int minor = gs_go_version_minor(r->process ? r->process->go_version : NULL);
-	struct json t = { .generic_methods = minor == 0 || minor >= 27 };
+	struct json t = {
+		.go_minor = gs_go_version_minor(r->process ? r->process->go_version : NULL),
+	};
 	struct gs_json *j = &t.j;
 
 	gs_json_init(j, o, p->pretty);
@@ -223,7 +182,7 @@ void gs_leaks_json(struct gs_out *o, const struct gs_leaks_result *r,
 		finding(&t, &r->leaks[i]);
 	gs_json_close(j);
 	how(j, r);
-	incomplete(j, r->incomplete);
+	gs_incomplete_json(j, r->incomplete);
 	gs_json_close(j);
 	gs_out_char(o, '\n');
 }

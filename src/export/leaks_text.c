@@ -15,54 +15,12 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/escape.h"
 #include "export/leaks_export.h"
+#include "export/text_lines.h"
 #include "model/func_name.h"
 
 #define IDS_SHOWN 8u
-
-struct text {
-	struct gs_out *o;
-	struct gs_out line;
-	const struct gs_leaks_print *p;
-	bool generic_methods;
-};
-
-enum style { PLAIN, BOLD, ALARM, DIM };
-
-/* Write the line, cut to the width. What is in it is escaped: each character is one column. */
-static void put_line(struct text *t, enum style style)
-{
-	static const char *const on[] = { "", "\033[1m", "\033[1;31m", "\033[2m" };
-	size_t cut = 0, at = 0;
-	unsigned int columns = 0;
-
-	while (at < t->line.len) {
-		size_t n = gs_utf8_len(t->line.buf + at, t->line.len - at);
-
-		if (t->p->width && ++columns > t->p->width)
-			break;
-		at += n ? n : 1;
-		if (!t->p->width || columns < t->p->width)
-			cut = at;
-	}
-	if (t->p->colour)
-		gs_out_str(t->o, on[style]);
-	gs_out_bytes(t->o, t->line.buf, at < t->line.len ? cut : at);
-	if (at < t->line.len)
-		gs_out_str(t->o, "…");
-	if (t->p->colour && style != PLAIN)
-		gs_out_str(t->o, "\033[0m");
-	gs_out_char(t->o, '\n');
-	t->line.len = 0;
-}
-
-static void put_name(struct text *t, const char *s)
-{
-	gs_out_name(&t->line, s, strlen(s));
-}
 
 static const char *bytes_text(char buf[24], uint64_t bytes)
 {
@@ -96,7 +54,7 @@ static const char *time_text(char buf[24], int64_t ns)
 }
 
 /* "1,204" */
-static void put_count(struct text *t, uint64_t n)
+static void put_count(struct gs__lines *t, uint64_t n)
 {
 	char digits[24];
 	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
@@ -108,7 +66,7 @@ static void put_count(struct text *t, uint64_t n)
 	}
 }
 
-static void put_goroutines(struct text *t, uint64_t n)
+static void put_goroutines(struct gs__lines *t, uint64_t n)
 {
 	put_count(t, n);
 	gs_out_str(&t->line, n == 1 ? " goroutine" : " goroutines");
@@ -116,17 +74,17 @@ static void put_goroutines(struct text *t, uint64_t n)
 
 /* ---- the head ---- */
 
-static void put_process(struct text *t, const struct gs_leaks_result *r)
+static void put_process(struct gs__lines *t, const struct gs_leaks_result *r)
 {
-	put_name(t, r->process && r->process->service && r->process->service[0]
-			    ? r->process->service
-			    : "process");
+	gs__put_name(t, r->process && r->process->service && r->process->service[0]
+				? r->process->service
+				: "process");
 	if (!r->process)
 		return;
 	gs_out_str(&t->line, " (");
 	if (r->process->pid > 0)
 		gs_out_printf(&t->line, "PID %d, ", r->process->pid);
-	put_name(t, r->process->go_version ? r->process->go_version : "unknown release");
+	gs__put_name(t, r->process->go_version ? r->process->go_version : "unknown release");
 	gs_out_char(&t->line, ')');
 }
 
@@ -145,7 +103,7 @@ static uint64_t findings_of(const struct gs_leaks_result *r, enum gs_leak_kind k
 	return n;
 }
 
-static void head(struct text *t, const struct gs_leaks_result *r)
+static void head(struct gs__lines *t, const struct gs_leaks_result *r)
 {
 	uint64_t unreachable, connection, growth, sites;
 
@@ -174,14 +132,15 @@ static void head(struct text *t, const struct gs_leaks_result *r)
 		gs_out_printf(&t->line, "%s%" PRIu64 " go statement%s only more and more",
 			      unreachable || connection ? ", " : "", sites,
 			      sites == 1 ? " has" : "s have");
-	put_line(t, r->n_leaks ? ALARM : BOLD);
+	gs__put_line(t, r->n_leaks ? GS__ALARM : GS__BOLD);
 }
 
 /* ---- findings ---- */
 
-static void put_frame(struct text *t, const char *before, const struct gs_frame *f)
+static void put_frame(struct gs__lines *t, const char *before, const struct gs_frame *f)
 {
-	const struct gs_func_name n = gs_func_name_split(f->function, t->generic_methods);
+	const struct gs_func_name n =
+		gs_func_name_split(f->function, t->go_minor == 0 || t->go_minor >= 27);
 
 	gs_out_printf(&t->line, "    %s", before);
 	for (unsigned int i = 0; i < n.n; i++)
@@ -190,14 +149,15 @@ static void put_frame(struct text *t, const char *before, const struct gs_frame 
 		gs_out_hex(&t->line, f->pc);
 	if (f->file[0]) {
 		gs_out_str(&t->line, "  ");
-		put_name(t, f->file);
+		gs__put_name(t, f->file);
 		if (f->line)
 			gs_out_printf(&t->line, ":%u", f->line);
 	}
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_stack(struct text *t, const struct gs_leak *l)
+/* At most @most frames; 0: all. */
+static void put_stack(struct gs__lines *t, const struct gs_leak *l, unsigned int most)
 {
 	const struct gs_stack *s = l->stack;
 	unsigned int shown = 0, left = 0;
@@ -208,7 +168,7 @@ static void put_stack(struct text *t, const struct gs_leak *l)
 	for (uint32_t i = 0; s && i < s->n_frames; i++) {
 		if (!all && s->frames[i].flags & GS_FRAME_HIDDEN)
 			continue;
-		if (t->p->frames && shown == t->p->frames) {
+		if (most && shown == most) {
 			left++;
 			continue;
 		}
@@ -217,30 +177,30 @@ static void put_stack(struct text *t, const struct gs_leak *l)
 	}
 	if (left) {
 		gs_out_printf(&t->line, "    … %u more", left);
-		put_line(t, DIM);
+		gs__put_line(t, GS__DIM);
 	}
 	if (l->created_by)
 		put_frame(t, "created by ", l->created_by);
 }
 
-static void put_ids(struct text *t, const struct gs_leak *l)
+static void put_ids(struct gs__lines *t, const struct gs_leak *l)
 {
 	gs_out_printf(&t->line, "    goroutine%s", l->count == 1 ? "" : "s");
 	for (uint32_t i = 0; i < l->n_ids && i < IDS_SHOWN; i++)
 		gs_out_printf(&t->line, "%s %" PRIu64, i ? "," : "", l->goroutine_ids[i]);
 	if (l->count > IDS_SHOWN)
 		gs_out_str(&t->line, ", …");
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_unreachable(struct text *t, const struct gs_leak *l)
+static void put_unreachable(struct gs__lines *t, const struct gs_leak *l)
 {
 	char a[24];
 
 	gs_out_str(&t->line,
 		   l->many_objects ? "    blocked, each on its own, such as " : "    blocked on ");
-	put_name(t, l->blocked_on ? l->blocked_on : "something");
-	put_line(t, PLAIN);
+	gs__put_name(t, l->blocked_on ? l->blocked_on : "something");
+	gs__put_line(t, GS__PLAIN);
 	gs_out_str(&t->line, "    ");
 	if (l->longest_wait_ns >= 0)
 		gs_out_printf(&t->line, "for at least %s; ", time_text(a, l->longest_wait_ns));
@@ -249,32 +209,32 @@ static void put_unreachable(struct text *t, const struct gs_leak *l)
 		gs_out_printf(&t->line, ", and %s of heap that only %s",
 			      bytes_text(a, l->held_bytes),
 			      l->count == 1 ? "it keeps" : "they keep");
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_connection(struct text *t, const struct gs_leak *l)
+static void put_connection(struct gs__lines *t, const struct gs_leak *l)
 {
 	char a[24];
 
 	gs_out_str(&t->line, "    ");
-	put_name(t, l->role ? l->role : "connection");
+	gs__put_name(t, l->role ? l->role : "connection");
 	if (l->fd >= 0)
 		gs_out_printf(&t->line, ", fd %d", l->fd);
 	if (l->peer) {
 		gs_out_str(&t->line, ", peer ");
-		put_name(t, l->peer);
+		gs__put_name(t, l->peer);
 	}
 	if (l->socket_state) {
 		gs_out_str(&t->line, ": ");
-		put_name(t, l->socket_state);
+		gs__put_name(t, l->socket_state);
 	}
 	if (l->closed_ns >= 0)
 		gs_out_printf(&t->line, " for %s%s", l->closed_at_least ? "at least " : "",
 			      time_text(a, l->closed_ns));
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_growth(struct text *t, const struct gs_leak *l)
+static void put_growth(struct gs__lines *t, const struct gs_leak *l)
 {
 	bool any = false;
 
@@ -288,18 +248,18 @@ static void put_growth(struct text *t, const struct gs_leak *l)
 			      l->ages[i]);
 		any = true;
 	}
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void finding(struct text *t, const struct gs_leak *l)
+static void finding(struct gs__lines *t, const struct gs_leak *l, unsigned int frames)
 {
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	put_goroutines(t, l->count);
 	gs_out_str(&t->line, "  ");
-	put_name(t, l->wait_reason ? l->wait_reason : l->state ? l->state : "");
+	gs__put_name(t, l->wait_reason ? l->wait_reason : l->state ? l->state : "");
 	gs_out_printf(&t->line, "  %s, %s", gs_leak_kind_name(l->kind),
 		      gs_leak_confidence_name(l->confidence));
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 	if (l->kind == GS_LEAK_UNREACHABLE)
 		put_unreachable(t, l);
 	else if (l->kind == GS_LEAK_CONNECTION)
@@ -307,14 +267,14 @@ static void finding(struct text *t, const struct gs_leak *l)
 	else
 		put_growth(t, l);
 	put_ids(t, l);
-	put_stack(t, l);
+	put_stack(t, l, frames);
 }
 
-static void foot(struct text *t, const struct gs_leaks_result *r)
+static void foot(struct gs__lines *t, const struct gs_leaks_result *r)
 {
 	char a[24], b[24];
 
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	if (r->ran[GS_LEAK_UNREACHABLE]) {
 		gs_out_printf(&t->line, "%" PRIu32 " look%s at %s of reachable heap", r->looks,
 			      r->looks == 1 ? "" : "s", bytes_text(a, r->heap_bytes_marked));
@@ -323,26 +283,23 @@ static void foot(struct text *t, const struct gs_leaks_result *r)
 			gs_out_printf(&t->line, "; %" PRIu64 " suspect%s dismissed",
 				      r->candidates_dismissed,
 				      r->candidates_dismissed == 1 ? "" : "s");
-		put_line(t, DIM);
+		gs__put_line(t, GS__DIM);
 	}
 	if (r->ran[GS_LEAK_GROWTH]) {
 		gs_out_printf(&t->line, "watched for growth for %s", time_text(a, r->watched_ns));
-		put_line(t, DIM);
+		gs__put_line(t, GS__DIM);
 	}
 }
 
 void gs_leaks_text(struct gs_out *o, const struct gs_leaks_result *r,
 		   const struct gs_leaks_print *p)
 {
-	unsigned int minor = gs_go_version_minor(r->process ? r->process->go_version : NULL);
-	struct text t = { .o = o, .p = p, .generic_methods = minor == 0 || minor >= 27 };
+	struct gs__lines t;
 
-	gs_out_init_mem(&t.line);
+	gs__lines_init(&t, o, p->colour, p->width, r->process);
 	head(&t, r);
 	for (uint32_t i = 0; i < r->n_leaks; i++)
-		finding(&t, &r->leaks[i]);
+		finding(&t, &r->leaks[i], p->frames);
 	foot(&t, r);
-	if (t.line.error && !o->error)
-		o->error = t.line.error;
-	gs_out_deinit(&t.line);
+	gs__lines_deinit(&t);
 }

@@ -13,20 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "export/frame_words.h"
 #include "export/memory_private.h"
-
-/* A name without the two separators of the format, and fit for a terminal. */
-static void word(struct gs_out *o, const char *s, size_t n)
-{
-	for (size_t from = 0, i = 0; i <= n; i++) {
-		if (i < n && s[i] != ';' && s[i] != ' ')
-			continue;
-		gs_out_name(o, s + from, i - from);
-		if (i < n)
-			gs_out_str(o, s[i] == ';' ? "\\x3b" : "\\x20");
-		from = i + 1;
-	}
-}
 
 static void stack(struct gs_out *o, struct gs_out *name, const struct gs_stack *s,
 		  unsigned int go_minor)
@@ -37,11 +25,11 @@ static void stack(struct gs_out *o, struct gs_out *name, const struct gs_stack *
 		if (!gs__mem_frame_shown(f))
 			continue;
 		name->len = 0;
-		gs__mem_function(name, f, go_minor);
+		gs__put_function(name, f, go_minor);
 		if (!name->len)
 			gs_out_str(name, "?");
 		gs_out_char(o, ';');
-		word(o, name->len ? name->buf : "", name->len);
+		gs__put_folded(o, name->len ? name->buf : "", name->len);
 	}
 }
 
@@ -62,7 +50,7 @@ void gs_memory_folded(struct gs_out *o, const struct gs_mem_result *r)
 		gs_out_str(o, gs_mem_class_name(p->class));
 		if (p->item && p->item->name && p->item->name[0]) {
 			gs_out_char(o, ';');
-			word(o, p->item->name, strlen(p->item->name));
+			gs__put_folded(o, p->item->name, strlen(p->item->name));
 		}
 		if (p->site)
 			stack(o, &name, p->site->stack, go_minor);

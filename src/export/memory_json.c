@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "export/frame_words.h"
 #include "export/memory_private.h"
 
 struct json {
@@ -78,7 +79,7 @@ static void verdict(const struct json *t)
 		gs__mem_json_text(j, "advice", v->advice);
 		gs_json_kv_string(j, "class", gs_mem_class_name(v->class));
 		gs_json_kv_i64(j, "bytes", v->bytes);
-		gs__mem_json_frames(j, "frames", v->frames, v->n_frames, t->go_minor);
+		gs__frames_json(j, "frames", v->frames, v->n_frames, t->go_minor);
 		gs_json_close(j);
 	}
 	gs_json_close(j);
@@ -223,7 +224,7 @@ static void metrics(const struct json *t)
 
 static void stack(const struct json *t, const char *key, const struct gs_stack *s)
 {
-	gs__mem_json_frames(t->j, key, s ? s->frames : NULL, s ? s->n_frames : 0, t->go_minor);
+	gs__frames_json(t->j, key, s ? s->frames : NULL, s ? s->n_frames : 0, t->go_minor);
 }
 
 static void grower(const struct json *t, const struct gs_mem_grower *g)
@@ -331,7 +332,7 @@ void gs_memory_json(struct gs_out *o, const struct gs_mem_result *r,
 	metrics(&t);
 	growth(&t);
 	sites(&t);
-	gs__mem_json_incomplete(&j, r->incomplete);
+	gs_incomplete_json(&j, r->incomplete);
 	gs_json_close(&j);
 	if (!p->pretty)
 		gs_out_char(o, '\n');

@@ -4,14 +4,13 @@
 
 /* What the formats of mem share: words, frames, lines of text, and the memory cut into parts with one owner each. */
 #include "export/memory_export.h"
+#include "export/text_lines.h"
 
 /** "1.5 GiB", "12 MiB", "640 KiB": as ps and top print. */
 const char *gs__mem_bytes(char buf[24], uint64_t bytes);
 /** The same with a sign. */
 const char *gs__mem_change(char buf[24], int64_t bytes);
-/** The function's name as Go shows it, raw, appended to @o. */
-void gs__mem_function(struct gs_out *o, const struct gs_frame *f, unsigned int go_minor);
-/** "store.(*Ledger).flush ledger.go:77": without the path of its package, escaped. */
+/** gs__put_frame(), and the address where the function is not known. */
 void gs__mem_frame(struct gs_out *o, const struct gs_frame *f, unsigned int go_minor);
 /** Whether people want to see it: no wrappers, nothing that Go's own tracebacks hide. */
 bool gs__mem_frame_shown(const struct gs_frame *f);
@@ -23,29 +22,11 @@ uint32_t gs__mem_first_shown(const struct gs_frame *f, uint32_t n);
 
 /* ---- lines of text ---- */
 
-struct gs__mem_text {
-	struct gs_out *o;
-	struct gs_out line;
-	const struct gs_memory_print *p;
-	unsigned int go_minor;
-};
-
-enum gs__mem_style { GS__MEM_PLAIN, GS__MEM_BOLD, GS__MEM_ALARM, GS__MEM_DIM };
-
-void gs__mem_text_init(struct gs__mem_text *t, struct gs_out *o, const struct gs_memory_print *p,
-		       const struct gs_process *process);
-/** Hands a failure of the line on to the output. */
-void gs__mem_text_deinit(struct gs__mem_text *t);
-/** Write the line, cut to the width. What is in it is escaped: each character is one column. */
-void gs__mem_put_line(struct gs__mem_text *t, enum gs__mem_style style);
-/** Write the line, broken at blanks to the width; later lines are indented by @indent. */
-void gs__mem_put_wrapped(struct gs__mem_text *t, enum gs__mem_style style, unsigned int indent);
-void gs__mem_put_name(struct gs__mem_text *t, const char *s);
 /** "shop (PID 4711, go1.26.10)". */
-void gs__mem_put_process(struct gs__mem_text *t, const struct gs_process *p);
-/** One line per frame, indented; all of them, or @most of those that people want to see, from what the culprit called on. */
-void gs__mem_put_frames(struct gs__mem_text *t, const struct gs_frame *f, uint32_t n, uint32_t most,
-			unsigned int indent);
+void gs__mem_put_process(struct gs__lines *t, const struct gs_process *p);
+/** One line per frame, indented; with @all each of them, else @most of those that people want to see, from what the culprit called on. */
+void gs__mem_put_frames(struct gs__lines *t, const struct gs_frame *f, uint32_t n, uint32_t most,
+			unsigned int indent, bool all);
 
 /* ---- parts ---- */
 
@@ -81,11 +62,5 @@ struct gs_json;
 void gs__mem_json_known(struct gs_json *j, const char *key, uint64_t v, uint64_t unknown);
 /** A text, or null where there is none. */
 void gs__mem_json_text(struct gs_json *j, const char *key, const char *s);
-void gs__mem_json_frame(struct gs_json *j, const struct gs_frame *f, unsigned int go_minor);
-/** Key and array; compiler-made wrappers are left out. */
-void gs__mem_json_frames(struct gs_json *j, const char *key, const struct gs_frame *f, uint32_t n,
-			 unsigned int go_minor);
-/** The key "incomplete" and its array. */
-void gs__mem_json_incomplete(struct gs_json *j, const struct gs_incomplete_list *l);
 
 #endif

@@ -34,15 +34,16 @@
 #define BAR_CELLS 10
 
 struct text {
-	struct gs__mem_text t;
+	struct gs__lines t;
+	const struct gs_memory_print *p;
 	const struct gs_mem_result *r;
 	uint64_t whole; /* RSS; of a core file address space */
 	uint64_t least; /* growth that is worth a line */
 };
 
-static void put_line(struct text *x, enum gs__mem_style style)
+static void put_line(struct text *x, enum gs__style style)
 {
-	gs__mem_put_line(&x->t, style);
+	gs__put_line(&x->t, style);
 }
 
 #define put(x, ...) gs_out_printf(&(x)->t.line, __VA_ARGS__)
@@ -74,7 +75,7 @@ static void head(struct text *x)
 		put(x, "; its cgroup %s", gs__mem_bytes(a, r->cgroup_bytes));
 	if (r->cgroup_bytes && r->cgroup_limit_bytes && r->cgroup_limit_bytes != UINT64_MAX)
 		put(x, " of %s", gs__mem_bytes(a, r->cgroup_limit_bytes));
-	gs__mem_put_wrapped(&x->t, GS__MEM_BOLD, 4);
+	gs__put_wrapped(&x->t, GS__BOLD, 4);
 }
 
 static void verdict(struct text *x)
@@ -83,15 +84,15 @@ static void verdict(struct text *x)
 		const struct gs_mem_verdict *v = &x->r->verdict[i];
 
 		if (i == 0)
-			put_line(x, GS__MEM_PLAIN);
-		gs__mem_put_name(&x->t, v->text ? v->text : "");
-		gs__mem_put_wrapped(&x->t, i == 0 ? GS__MEM_BOLD : GS__MEM_PLAIN, 0);
-		gs__mem_put_frames(&x->t, v->frames, v->n_frames, FRAMES_SHOWN, 8);
+			put_line(x, GS__PLAIN);
+		gs__put_name(&x->t, v->text ? v->text : "");
+		gs__put_wrapped(&x->t, i == 0 ? GS__BOLD : GS__PLAIN, 0);
+		gs__mem_put_frames(&x->t, v->frames, v->n_frames, FRAMES_SHOWN, 8, x->p->all);
 		if (!v->advice || !v->advice[0])
 			continue;
 		gs_out_str(&x->t.line, "    → ");
-		gs__mem_put_name(&x->t, v->advice);
-		gs__mem_put_wrapped(&x->t, GS__MEM_PLAIN, 6);
+		gs__put_name(&x->t, v->advice);
+		gs__put_wrapped(&x->t, GS__PLAIN, 6);
 	}
 }
 
@@ -132,9 +133,9 @@ static void put_numbers(struct text *x, uint64_t resident, uint64_t bytes, uint6
 		put(x, "%5.1f %%  ", percent(part, x->whole));
 	else
 		put(x, "%7s  ", "");
-	if (x->t.p->bars && share)
+	if (x->p->bars && share)
 		put_bar(x, part, x->whole);
-	else if (x->t.p->bars)
+	else if (x->p->bars)
 		put(x, "%*s", BAR_CELLS + 2, "");
 	if (x->r->kernel_view)
 		put(x, "%13s  %9s  ", or_dash(a, bytes), huge ? gs__mem_bytes(b, huge) : "");
@@ -143,24 +144,24 @@ static void put_numbers(struct text *x, uint64_t resident, uint64_t bytes, uint6
 
 static void title(struct text *x)
 {
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	if (x->r->kernel_view)
 		put(x, " RESIDENT    SHARE  ");
 	else
 		put(x, "ADDRESS SPACE    SHARE  ");
-	if (x->t.p->bars)
+	if (x->p->bars)
 		put(x, "%*s", BAR_CELLS + 2, "");
 	if (x->r->kernel_view)
 		put(x, "ADDRESS SPACE       HUGE  ");
 	put(x, "KNOWN");
-	put_line(x, GS__MEM_BOLD);
+	put_line(x, GS__BOLD);
 }
 
 static bool item_shown(const struct text *x, const struct gs_mem_item *i, uint32_t shown)
 {
 	uint64_t weight = x->r->kernel_view ? i->resident_bytes : i->bytes;
 
-	if (x->t.p->all)
+	if (x->p->all)
 		return true;
 	return shown < ITEMS_SHOWN && (i->note || (double)weight >= (double)x->whole * ITEM_SHARE);
 }
@@ -183,20 +184,20 @@ static void items(struct text *x, enum gs_mem_class_id c)
 		}
 		put_numbers(x, i->resident_bytes, i->bytes, i->huge_bytes, false, "");
 		put(x, "  ");
-		gs__mem_put_name(&x->t, i->name ? i->name : "");
+		gs__put_name(&x->t, i->name ? i->name : "");
 		if (i->count > 1)
 			put(x, " (%" PRIu32 ")", i->count);
 		if (i->note && i->note[0]) {
 			put(x, ", ");
-			gs__mem_put_name(&x->t, i->note);
+			gs__put_name(&x->t, i->note);
 		}
-		put_line(x, GS__MEM_PLAIN);
+		put_line(x, GS__PLAIN);
 		shown++;
 	}
 	if (left && shown) {
 		put_numbers(x, left_resident, left_bytes, 0, false, "");
 		put(x, "  and %" PRIu32 " more", left);
-		put_line(x, GS__MEM_DIM);
+		put_line(x, GS__DIM);
 	}
 }
 
@@ -210,7 +211,7 @@ static void classes(struct text *x)
 	for (int k = 0; k < GS_MEM_CLASS_COUNT; k++) {
 		const struct gs_mem_class *c = &r->class[order[k]];
 
-		if (!x->t.p->all && !c->resident_bytes && !c->bytes && !c->swap_bytes)
+		if (!x->p->all && !c->resident_bytes && !c->bytes && !c->swap_bytes)
 			continue;
 		if (!any)
 			title(x);
@@ -224,8 +225,8 @@ static void classes(struct text *x)
 			put(x, " (%s more swapped out)", gs__mem_bytes(a, c->swap_bytes));
 		}
 		put_line(x, x->whole && percent(gs__mem_class_weight(r, order[k]), x->whole) >= 10
-				    ? GS__MEM_BOLD
-				    : GS__MEM_PLAIN);
+				    ? GS__BOLD
+				    : GS__PLAIN);
 		items(x, order[k]);
 	}
 }
@@ -242,16 +243,17 @@ static void put_grower(struct text *x, const struct gs_mem_grower *g, const char
 	char a[24];
 
 	put(x, "    %9s  ", g->bytes ? gs__mem_change(a, g->bytes) : "");
-	gs__mem_put_name(&x->t, g->what ? g->what : "");
+	gs__put_name(&x->t, g->what ? g->what : "");
 	if (g->count)
 		put(x, ", %" PRIu64 " %s%s", g->count, unit, g->count == 1 ? "" : "s");
 	if (g->how == GS_MEM_ESTIMATED)
 		put(x, ", estimated");
 	if (g->goid)
 		put(x, ", last by goroutine %" PRIu64, g->goid);
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	if (g->stack)
-		gs__mem_put_frames(&x->t, g->stack->frames, g->stack->n_frames, FRAMES_SHOWN, 15);
+		gs__mem_put_frames(&x->t, g->stack->frames, g->stack->n_frames, FRAMES_SHOWN, 15,
+				   x->p->all);
 }
 
 static void growers(struct text *x, enum gs_mem_class_id c)
@@ -263,7 +265,7 @@ static void growers(struct text *x, enum gs_mem_class_id c)
 
 		if (g->class != c)
 			continue;
-		if (!x->t.p->all && (shown == GROWERS_SHOWN || size_of(g->bytes) < x->least)) {
+		if (!x->p->all && (shown == GROWERS_SHOWN || size_of(g->bytes) < x->least)) {
 			left++;
 			continue;
 		}
@@ -272,7 +274,7 @@ static void growers(struct text *x, enum gs_mem_class_id c)
 	}
 	if (left && shown) {
 		put(x, "               and %" PRIu32 " more place%s", left, left == 1 ? "" : "s");
-		put_line(x, GS__MEM_DIM);
+		put_line(x, GS__DIM);
 	}
 }
 
@@ -284,11 +286,11 @@ static void other_growers(struct text *x, const bool *told)
 
 		for (uint32_t i = 0; i < x->r->n_growers && !any; i++)
 			any = (int)x->r->growers[i].class == c &&
-			      (x->t.p->all || size_of(x->r->growers[i].bytes) >= x->least);
+			      (x->p->all || size_of(x->r->growers[i].bytes) >= x->least);
 		if (!any || told[c])
 			continue;
 		put(x, "%9s  %s", "", gs_mem_class_words((enum gs_mem_class_id)c));
-		put_line(x, GS__MEM_PLAIN);
+		put_line(x, GS__PLAIN);
 		growers(x, (enum gs_mem_class_id)c);
 	}
 }
@@ -317,20 +319,20 @@ static void growth_classes(struct text *x)
 
 		if (g->class >= GS_MEM_CLASS_COUNT || !g->bytes)
 			continue;
-		if (!x->t.p->all && size_of(g->bytes) < x->least) {
+		if (!x->p->all && size_of(g->bytes) < x->least) {
 			left++;
 			sum += g->bytes;
 			continue;
 		}
 		told[g->class] = true;
 		put(x, "%9s  %s", gs__mem_change(a, g->bytes), gs_mem_class_words(g->class));
-		put_line(x, i == 0 && g->bytes > 0 ? GS__MEM_BOLD : GS__MEM_PLAIN);
+		put_line(x, i == 0 && g->bytes > 0 ? GS__BOLD : GS__PLAIN);
 		growers(x, g->class);
 	}
 	if (left) {
 		put(x, "%9s  in %" PRIu32 " other class%s", gs__mem_change(a, sum), left,
 		    left == 1 ? "" : "es");
-		put_line(x, GS__MEM_DIM);
+		put_line(x, GS__DIM);
 	}
 	other_growers(x, told);
 }
@@ -343,11 +345,11 @@ static void growth(struct text *x)
 	if (r->watched_ns <= 0)
 		return;
 	x->least = least_growth(r);
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	put(x, "GROWTH in %s: %s (%s to %s)", gs_why_time(a, r->watched_ns),
 	    gs__mem_change(b, (int64_t)(r->rss_bytes - r->rss_before_bytes)),
 	    gs__mem_bytes(c, r->rss_before_bytes), gs__mem_bytes(d, r->rss_bytes));
-	put_line(x, GS__MEM_BOLD);
+	put_line(x, GS__BOLD);
 	growth_classes(x);
 }
 
@@ -360,7 +362,7 @@ static void go_heap(struct text *x)
 
 	if (!r->heap_goal_bytes && !r->n_metrics)
 		return;
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	put(x, "Go heap: ");
 	if (r->gc_percent < 0)
 		put(x, "GOGC off");
@@ -374,7 +376,7 @@ static void go_heap(struct text *x)
 	put(x, ", %" PRIu64 " collection%s", r->gc_count, r->gc_count == 1 ? "" : "s");
 	if (r->gc_count && r->last_gc_ago_ns >= 0)
 		put(x, ", the last %s ago", gs_why_time(a, r->last_gc_ago_ns));
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 }
 
 static void put_goal(struct text *x, const char *words, uint64_t bytes)
@@ -394,7 +396,7 @@ static void scavenger(struct text *x)
 		return;
 	put(x, "Scavenger: %s of free pages kept", gs__mem_bytes(a, s->retained_bytes));
 	put_goal(x, ", goal of the heap", s->goal_bytes);
-	if (x->t.p->all) {
+	if (x->p->all) {
 		put_goal(x, ", by GOGC", s->gc_percent_goal_bytes);
 		put_goal(x, ", by the memory limit", s->memory_limit_goal_bytes);
 	}
@@ -402,12 +404,12 @@ static void scavenger(struct text *x)
 		put(x, ", behind by %s", gs__mem_bytes(a, s->behind_bytes));
 	put_goal(x, "; returned so far: in the background", s->released_background_bytes);
 	put_goal(x, ", at once", s->released_eager_bytes);
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	if (!s->why || !s->why[0])
 		return;
 	put(x, "  ");
-	gs__mem_put_name(&x->t, s->why);
-	gs__mem_put_wrapped(&x->t, GS__MEM_PLAIN, 2);
+	gs__put_name(&x->t, s->why);
+	gs__put_wrapped(&x->t, GS__PLAIN, 2);
 }
 
 static void numa(struct text *x)
@@ -419,11 +421,11 @@ static void numa(struct text *x)
 		return;
 	put(x, "NUMA:");
 	for (uint32_t i = 0; i < n; i++)
-		if (x->r->numa_bytes[i] || x->t.p->all)
+		if (x->r->numa_bytes[i] || x->p->all)
 			put(x, " node %" PRIu32 " %s (%.0f %%)%s", i,
 			    gs__mem_bytes(a, x->r->numa_bytes[i]),
 			    percent(x->r->numa_bytes[i], x->r->rss_bytes), i + 1 < n ? "," : "");
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 }
 
 static void put_site(struct text *x, const struct gs_mem_grower *s)
@@ -439,22 +441,23 @@ static void put_site(struct text *x, const struct gs_mem_grower *s)
 		put(x, "?");
 	if (s->count)
 		put(x, "  (%" PRIu64 " object%s)", s->count, s->count == 1 ? "" : "s");
-	put_line(x, GS__MEM_PLAIN);
-	if (s->stack && (x->t.p->sites || x->t.p->all))
-		gs__mem_put_frames(&x->t, s->stack->frames, s->stack->n_frames, FRAMES_SHOWN, 15);
+	put_line(x, GS__PLAIN);
+	if (s->stack && (x->p->sites || x->p->all))
+		gs__mem_put_frames(&x->t, s->stack->frames, s->stack->n_frames, FRAMES_SHOWN, 15,
+				   x->p->all);
 }
 
 static void sites(struct text *x)
 {
-	uint32_t most = x->t.p->all ? UINT32_MAX : x->t.p->sites ? x->t.p->sites : SITES_SHOWN;
+	uint32_t most = x->p->all ? UINT32_MAX : x->p->sites ? x->p->sites : SITES_SHOWN;
 	uint32_t shown = 0;
 
 	if (!x->r->n_sites)
 		return;
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	put(x,
 	    "ALLOCATED BY (live at the last collection, by the program's memory profile: sampled)");
-	put_line(x, GS__MEM_BOLD);
+	put_line(x, GS__BOLD);
 	for (uint32_t i = 0; i < x->r->n_sites && shown < most; i++) {
 		if (x->r->sites[i].bytes <= 0)
 			continue;
@@ -463,7 +466,7 @@ static void sites(struct text *x)
 	}
 	if (shown == most && shown < x->r->n_sites) {
 		put(x, "           and %" PRIu32 " more", x->r->n_sites - shown);
-		put_line(x, GS__MEM_DIM);
+		put_line(x, GS__DIM);
 	}
 }
 
@@ -471,24 +474,24 @@ static void metrics(struct text *x)
 {
 	char a[24];
 
-	if (!x->t.p->all || !x->r->n_metrics)
+	if (!x->p->all || !x->r->n_metrics)
 		return;
-	put_line(x, GS__MEM_PLAIN);
+	put_line(x, GS__PLAIN);
 	put(x, "THE RUNTIME'S OWN COUNTERS (runtime/metrics)");
-	put_line(x, GS__MEM_BOLD);
+	put_line(x, GS__BOLD);
 	for (uint32_t i = 0; i < x->r->n_metrics && i < GS_MEM_METRICS_MAX; i++) {
 		put(x, "%9s  ", gs__mem_bytes(a, x->r->metric[i].bytes));
-		gs__mem_put_name(&x->t, x->r->metric[i].name ? x->r->metric[i].name : "?");
-		put_line(x, GS__MEM_PLAIN);
+		gs__put_name(&x->t, x->r->metric[i].name ? x->r->metric[i].name : "?");
+		put_line(x, GS__PLAIN);
 	}
 }
 
 void gs_memory_text(struct gs_out *o, const struct gs_mem_result *r,
 		    const struct gs_memory_print *p)
 {
-	struct text x = { .r = r };
+	struct text x = { .p = p, .r = r };
 
-	gs__mem_text_init(&x.t, o, p, r->process);
+	gs__lines_init(&x.t, o, p->colour, p->width, r->process);
 	x.whole = r->rss_bytes;
 	for (int c = 0; !r->kernel_view && c < GS_MEM_CLASS_COUNT; c++)
 		x.whole += r->class[c].bytes;
@@ -501,5 +504,5 @@ void gs_memory_text(struct gs_out *o, const struct gs_mem_result *r,
 	numa(&x);
 	sites(&x);
 	metrics(&x);
-	gs__mem_text_deinit(&x.t);
+	gs__lines_deinit(&x.t);
 }

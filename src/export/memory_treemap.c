@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "export/html_page.h"
 #include "export/memory_private.h"
 #include "export/why_export.h"
 
@@ -225,35 +226,6 @@ static void incomplete(struct map *m)
 	gs_json_close(&m->j);
 }
 
-/* "<" stands only in strings of JSON. */
-static void put_json(struct gs_out *out, const char *s, size_t n)
-{
-	size_t from = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] != '<')
-			continue;
-		gs_out_bytes(out, s + from, i - from);
-		gs_out_str(out, "\\u003c");
-		from = i + 1;
-	}
-	gs_out_bytes(out, s + from, n - from);
-}
-
-static void page(struct gs_out *out, const struct map *m)
-{
-	static const char result_mark[] = "@RESULT@", script_mark[] = "@SCRIPT@";
-	const char *at = strstr(memory_treemap_html, result_mark);
-	const char *script = strstr(memory_treemap_html, script_mark);
-
-	gs_out_bytes(out, memory_treemap_html, (size_t)(at - memory_treemap_html));
-	put_json(out, m->json.buf, m->json.len);
-	at += sizeof(result_mark) - 1;
-	gs_out_bytes(out, at, (size_t)(script - at));
-	gs_out_bytes(out, memory_treemap_js, sizeof(memory_treemap_js) - 1);
-	gs_out_str(out, script + sizeof(script_mark) - 1);
-}
-
 void gs_memory_treemap(struct gs_out *o, const struct gs_mem_result *r)
 {
 	GS_CLEANUP(gs_freep) struct gs__mem_part *x = NULL;
@@ -275,7 +247,7 @@ void gs_memory_treemap(struct gs_out *o, const struct gs_mem_result *r)
 	if (e == 0)
 		e = m.json.error ? m.json.error : m.text.error;
 	if (e == 0)
-		page(o, &m);
+		gs__html_page(o, memory_treemap_html, "@RESULT@", &m.json, memory_treemap_js);
 	else if (!o->error)
 		o->error = e;
 	gs_out_deinit(&m.json);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "export/html_page.h"
 #include "export/profile_export.h"
 #include "export/profile_tree.h"
 
@@ -150,35 +151,6 @@ static void document(struct flame *f, const struct gs_profile *p,
 	gs_json_close(&j);
 }
 
-/* "<" stands only in strings of JSON. */
-static void put_json(struct gs_out *out, const char *s, size_t n)
-{
-	size_t from = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] != '<')
-			continue;
-		gs_out_bytes(out, s + from, i - from);
-		gs_out_str(out, "\\u003c");
-		from = i + 1;
-	}
-	gs_out_bytes(out, s + from, n - from);
-}
-
-static void page(struct gs_out *out, const struct flame *f)
-{
-	static const char profile_mark[] = "@PROFILE@", script_mark[] = "@SCRIPT@";
-	const char *at = strstr(profile_flame_html, profile_mark);
-	const char *script = strstr(profile_flame_html, script_mark);
-
-	gs_out_bytes(out, profile_flame_html, (size_t)(at - profile_flame_html));
-	put_json(out, f->json.buf, f->json.len);
-	at += sizeof(profile_mark) - 1;
-	gs_out_bytes(out, at, (size_t)(script - at));
-	gs_out_bytes(out, profile_flame_js, sizeof(profile_flame_js) - 1);
-	gs_out_str(out, script + sizeof(script_mark) - 1);
-}
-
 static int prepare(struct flame *f, const struct gs_profile *p,
 		   const struct gs_profile_facts *facts, struct gs_err *err)
 {
@@ -211,7 +183,7 @@ static int write_flame(struct gs_out *out, const struct gs_profile *p,
 	if (r == 0 && (gs_out_failed(&f.json) || gs_out_failed(&f.text)))
 		r = gs_fail(err, -ENOMEM, 0, "cannot write the profile: out of memory");
 	if (r == 0)
-		page(out, &f);
+		gs__html_page(out, profile_flame_html, "@PROFILE@", &f.json, profile_flame_js);
 	gs_out_deinit(&f.json);
 	gs_out_deinit(&f.text);
 	gs__profile_tree_deinit(&f.t);

@@ -513,16 +513,7 @@ static void stats_line(struct gs_timeline_writer *w, const struct gs_stream_stat
 		seconds(j, "target_cpu_seconds", s->target_cpu_ns);
 		seconds(j, "target_cost_seconds", s->target_cost_ns);
 		probes(j, s);
-		gs_json_key(j, "incomplete");
-		gs_json_open_array(j);
-		for (uint32_t i = 0; i < s->incomplete.n; i++) {
-			gs_json_open_object(j);
-			gs_json_kv_string(j, "what", s->incomplete.item[i].what);
-			gs_json_kv_u64(j, "count", s->incomplete.item[i].count);
-			gs_json_kv_string(j, "why", s->incomplete.item[i].why);
-			gs_json_close(j);
-		}
-		gs_json_close(j);
+		gs_incomplete_json(j, &s->incomplete);
 	}
 	line_end(w);
 }

@@ -31,13 +31,13 @@
 #include <sys/stat.h>
 
 #include "base/json_writer.h"
+#include "export/frame_words.h"
 #include "export/why_export.h"
-#include "model/func_name.h"
 
 struct json {
 	struct gs_json *j;
 	const struct gs_why_result *r;
-	bool generic_methods;
+	unsigned int go_minor;
 };
 
 static void seconds(struct gs_json *j, const char *key, int64_t ns)
@@ -63,44 +63,9 @@ static void text_or_null(struct gs_json *j, const char *key, const char *s)
 	gs_json_kv_string(j, key, s && s[0] ? s : NULL);
 }
 
-static void frame(const struct json *t, const struct gs_frame *f)
-{
-	const struct gs_func_name n = gs_func_name_split(f->function, t->generic_methods);
-	struct gs_json *j = t->j;
-	struct gs_out name;
-
-	gs_out_init_mem(&name);
-	for (unsigned int i = 0; i < n.n; i++)
-		gs_out_bytes(&name, n.piece[i], n.len[i]);
-	gs_json_open_object(j);
-	gs_json_key(j, "function");
-	gs_json_string_n(j, name.buf ? name.buf : "", name.len);
-	gs_out_deinit(&name);
-	if (f->flags & GS_FRAME_KERNEL) {
-		gs_json_kv_bool(j, "kernel", true);
-	} else {
-		text_or_null(j, "file", f->file);
-		gs_json_key(j, "line");
-		if (f->line)
-			gs_json_u64(j, f->line);
-		else
-			gs_json_null(j);
-		gs_json_key(j, "pc");
-		gs_json_hex(j, f->pc);
-	}
-	flag(j, "inlined", f->flags & GS_FRAME_INLINED);
-	flag(j, "foreign", f->flags & GS_FRAME_FOREIGN);
-	gs_json_close(j);
-}
-
 static void frames(const struct json *t, const char *key, const struct gs_stack *s)
 {
-	gs_json_key(t->j, key);
-	gs_json_open_array(t->j);
-	for (uint32_t i = 0; s && i < s->n_frames; i++)
-		if (!(s->frames[i].flags & GS_FRAME_WRAPPER))
-			frame(t, &s->frames[i]);
-	gs_json_close(t->j);
+	gs__frames_json(t->j, key, s ? s->frames : NULL, s ? s->n_frames : 0, t->go_minor);
 }
 
 static void classes(struct gs_json *j, const int64_t *ns)
@@ -175,7 +140,7 @@ static void optional_frame(const struct json *t, const char *key, const struct g
 	if (!f)
 		return;
 	gs_json_key(t->j, key);
-	frame(t, f);
+	gs__frame_json(t->j, f, t->go_minor);
 }
 
 static void what(const struct json *t, const struct gs_why_what *w)
@@ -185,7 +150,7 @@ static void what(const struct json *t, const struct gs_why_what *w)
 	gs_json_kv_string(j, "class", gs_why_class_name(w->class));
 	gs_json_key(j, "where");
 	if (w->where)
-		frame(t, w->where);
+		gs__frame_json(t->j, w->where, t->go_minor);
 	else
 		gs_json_null(j);
 	flag(j, "near", w->near);
@@ -443,27 +408,12 @@ static void overhead(const struct json *t)
 	gs_json_close(j);
 }
 
-static void incomplete(struct gs_json *j, const struct gs_incomplete_list *l)
-{
-	gs_json_key(j, "incomplete");
-	gs_json_open_array(j);
-	for (uint32_t i = 0; l && i < l->n; i++) {
-		gs_json_open_object(j);
-		gs_json_kv_string(j, "what", l->item[i].what);
-		gs_json_kv_u64(j, "count", l->item[i].count);
-		gs_json_kv_string(j, "why", l->item[i].why);
-		gs_json_close(j);
-	}
-	gs_json_close(j);
-}
-
 void gs_why_json(struct gs_out *o, const struct gs_why_result *r, const struct gs_why_print *p)
 {
 	const struct gs_process none = { 0 };
 	const struct gs_process *process = r->process ? r->process : &none;
-	unsigned int minor = gs_go_version_minor(process->go_version);
 	struct gs_json j;
-	struct json t = { .j = &j, .r = r, .generic_methods = minor == 0 || minor >= 27 };
+	struct json t = { .j = &j, .r = r, .go_minor = gs_go_version_minor(process->go_version) };
 
 	gs_json_init(&j, o, p->pretty);
 	gs_json_open_object(&j);
@@ -478,7 +428,7 @@ void gs_why_json(struct gs_out *o, const struct gs_why_result *r, const struct g
 	requests(&t, "slowest", r->slowest, r->n_slowest);
 	requests(&t, "unfinished", r->unfinished, r->n_unfinished);
 	overhead(&t);
-	incomplete(&j, r->incomplete);
+	gs_incomplete_json(&j, r->incomplete);
 	gs_json_close(&j);
 	if (!p->pretty)
 		gs_out_char(o, '\n');

@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/escape.h"
+#include "export/text_lines.h"
 #include "export/why_export.h"
 #include "model/result.h"
 
@@ -34,65 +34,24 @@
 #define CHILDREN_MAX 6u
 #define CHILD_SHARE 0.01 /* of the request */
 
-struct text {
-	struct gs_out *o;
-	struct gs_out line;
-	const struct gs_why_print *p;
-	unsigned int go_minor;
-};
-
-enum style { PLAIN, BOLD, ALARM, DIM };
-
-/* Write the line, cut to the width. What is in it is escaped: each character is one column. */
-static void put_line(struct text *t, enum style style)
-{
-	static const char *const on[] = { "", "\033[1m", "\033[1;31m", "\033[2m" };
-	size_t cut = 0, at = 0;
-	unsigned int columns = 0;
-
-	while (at < t->line.len) {
-		size_t n = gs_utf8_len(t->line.buf + at, t->line.len - at);
-
-		if (t->p->width && ++columns > t->p->width)
-			break;
-		at += n ? n : 1;
-		if (!t->p->width || columns < t->p->width)
-			cut = at;
-	}
-	if (t->p->colour)
-		gs_out_str(t->o, on[style]);
-	gs_out_bytes(t->o, t->line.buf, at < t->line.len ? cut : at);
-	if (at < t->line.len)
-		gs_out_str(t->o, "…");
-	if (t->p->colour && style != PLAIN)
-		gs_out_str(t->o, "\033[0m");
-	gs_out_char(t->o, '\n');
-	t->line.len = 0;
-}
-
-static void put_name(struct text *t, const char *s)
-{
-	gs_out_name(&t->line, s, strlen(s));
-}
-
-static void put_percent(struct text *t, double share)
+static void put_percent(struct gs__lines *t, double share)
 {
 	gs_out_printf(&t->line, "%4.*f %%", share > 0 && share < 0.095 ? 1 : 0, 100 * share);
 }
 
-static void head(struct text *t, const struct gs_why_result *r)
+static void head(struct gs__lines *t, const struct gs_why_result *r)
 {
 	const struct gs_why_spread *d = &r->duration;
 	char a[24], b[24], c[24], e[24];
 
-	put_name(t, r->process && r->process->service && r->process->service[0]
-			    ? r->process->service
-			    : "process");
+	gs__put_name(t, r->process && r->process->service && r->process->service[0]
+				? r->process->service
+				: "process");
 	if (r->process) {
 		gs_out_printf(&t->line, " (PID %d", r->process->pid);
 		if (r->process->go_version) {
 			gs_out_str(&t->line, ", ");
-			put_name(t, r->process->go_version);
+			gs__put_name(t, r->process->go_version);
 		}
 		gs_out_char(&t->line, ')');
 	}
@@ -102,12 +61,12 @@ static void head(struct text *t, const struct gs_why_result *r)
 		gs_out_printf(&t->line, ", p50 %s, p90 %s, p99 %s, max %s",
 			      gs_why_time(a, d->p50_ns), gs_why_time(b, d->p90_ns),
 			      gs_why_time(c, d->p99_ns), gs_why_time(e, d->max_ns));
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 }
 
 /* ---- causes ---- */
 
-static void put_via(struct text *t, const struct gs_why_cause *c, uint32_t i)
+static void put_via(struct gs__lines *t, const struct gs_why_cause *c, uint32_t i)
 {
 	char a[24];
 
@@ -116,10 +75,10 @@ static void put_via(struct text *t, const struct gs_why_cause *c, uint32_t i)
 	gs_out_printf(&t->line,
 		      "                   %s of it came as: ", gs_why_time(a, c->via[i].ns));
 	gs_why_describe(&t->line, &c->via[i].what, t->go_minor);
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_cause(struct text *t, const struct gs_why_cause *c, bool several_routes)
+static void put_cause(struct gs__lines *t, const struct gs_why_cause *c, bool several_routes)
 {
 	char a[24];
 
@@ -129,16 +88,16 @@ static void put_cause(struct text *t, const struct gs_why_cause *c, bool several
 	gs_why_describe(&t->line, &c->what, t->go_minor);
 	if (c->route && several_routes && c->route_ns * 10 >= c->ns * 9) {
 		gs_out_str(&t->line, ", on ");
-		put_name(t, c->route);
+		gs__put_name(t, c->route);
 	}
-	put_line(t, c->stands_out ? ALARM : PLAIN);
+	gs__put_line(t, c->stands_out ? GS__ALARM : GS__PLAIN);
 	for (uint32_t i = 0; i < c->n_vias; i++)
 		if (c->via[i].ns * 20 >= c->ns)
 			put_via(t, c, i);
 }
 
 /* Nothing in the program is to blame for it. */
-static void put_machine(struct text *t, const struct gs_why_cause *c)
+static void put_machine(struct gs__lines *t, const struct gs_why_cause *c)
 {
 	char a[24];
 
@@ -147,16 +106,16 @@ static void put_machine(struct text *t, const struct gs_why_cause *c)
 	gs_out_printf(&t->line,
 		      "  %8s  waited for a CPU: other programs had it, or a quota was used up",
 		      gs_why_time(a, c->ns));
-	put_line(t, c->stands_out ? ALARM : PLAIN);
+	gs__put_line(t, c->stands_out ? GS__ALARM : GS__PLAIN);
 }
 
-static void causes(struct text *t, const struct gs_why_result *r)
+static void causes(struct gs__lines *t, const struct gs_why_result *r)
 {
 	const char *what = r->functions ? "calls" : "requests";
 	const char *each = r->functions ? "function" : "route";
 	char a[24], b[24];
 
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	if (r->slow)
 		gs_out_printf(&t->line, "%s of the %" PRIu64 " slow %s (%s together): ",
 			      r->stands_out ? "FIRST CAUSE" : "NOTHING STANDS OUT in the time",
@@ -174,10 +133,10 @@ static void causes(struct text *t, const struct gs_why_result *r)
 	else
 		gs_out_printf(&t->line, "NOTHING STANDS OUT: only few %s took %s or longer.", what,
 			      gs_why_time(a, r->slow_ns));
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 	if (!r->slow && r->n_causes) {
 		gs_out_printf(&t->line, "Where the time of all %s went:", what);
-		put_line(t, PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	}
 	bool machine = r->machine && (r->machine->stands_out || r->machine->share >= MACHINE_SHARE);
 	bool machine_first = machine && (!r->n_causes || r->machine->share > r->causes[0].share);
@@ -193,7 +152,8 @@ static void causes(struct text *t, const struct gs_why_result *r)
 /* ---- routes ---- */
 
 /* The classes that take most, "mutex 71 %, file_io 20 %". */
-static void put_classes(struct text *t, const int64_t *classes, int64_t whole, unsigned int most)
+static void put_classes(struct gs__lines *t, const int64_t *classes, int64_t whole,
+			unsigned int most)
 {
 	bool done[GS_WHY_CLASSES] = { false };
 
@@ -212,17 +172,17 @@ static void put_classes(struct text *t, const int64_t *classes, int64_t whole, u
 	}
 }
 
-static void routes(struct text *t, const struct gs_why_result *r)
+static void routes(struct gs__lines *t, const struct gs_why_result *r)
 {
 	char a[24], b[24], c[24], d[24];
 
 	if (!r->n_routes)
 		return;
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	gs_out_printf(&t->line,
 		      "   COUNT       p50       p90       p99       max  %s  time went to",
 		      r->functions ? "FUNCTION" : "ROUTE");
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 	for (uint32_t i = 0; i < r->n_routes && i < ROUTES_MAX; i++) {
 		const struct gs_why_route *x = &r->routes[i];
 		const struct gs_why_spread *s = &x->duration;
@@ -230,22 +190,22 @@ static void routes(struct text *t, const struct gs_why_result *r)
 		gs_out_printf(&t->line, "%8" PRIu64 "  %8s  %8s  %8s  %8s  ", s->count,
 			      gs_why_time(a, s->p50_ns), gs_why_time(b, s->p90_ns),
 			      gs_why_time(c, s->p99_ns), gs_why_time(d, s->max_ns));
-		put_name(t, x->route);
+		gs__put_name(t, x->route);
 		if (x->failed)
 			gs_out_printf(&t->line, " (%" PRIu64 " failed)", x->failed);
 		gs_out_str(&t->line, "  ");
 		put_classes(t, x->classes, s->sum_ns, 4);
-		put_line(t, PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	}
 	if (r->n_routes > ROUTES_MAX) {
 		gs_out_printf(&t->line, "          and %u more", r->n_routes - ROUTES_MAX);
-		put_line(t, DIM);
+		gs__put_line(t, GS__DIM);
 	}
 }
 
 /* ---- requests ---- */
 
-static void put_holders(struct text *t, const struct gs_why_blame *b, int indent)
+static void put_holders(struct gs__lines *t, const struct gs_why_blame *b, int indent)
 {
 	bool lock = b->what.class == GS_WHY_MUTEX || b->what.class == GS_WHY_RWMUTEX;
 
@@ -260,14 +220,14 @@ static void put_holders(struct text *t, const struct gs_why_blame *b, int indent
 		gs_out_str(&t->line, ", for a part by somebody not seen");
 	if (b->n_causes)
 		gs_out_str(&t->line, ", meanwhile:");
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
+static void put_tree(struct gs__lines *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
 		     const struct gs_why_request *q, const struct gs_why_request *typical,
 		     int indent);
 
-static void put_blame(struct text *t, const struct gs_why_blame *b, int64_t whole,
+static void put_blame(struct gs__lines *t, const struct gs_why_blame *b, int64_t whole,
 		      const struct gs_why_request *q, const char *typical, int indent)
 {
 	char a[24];
@@ -282,7 +242,7 @@ static void put_blame(struct text *t, const struct gs_why_blame *b, int64_t whol
 		gs_out_str(&t->line, " (not followed further)");
 	if (q->flags & GS_WHY_UNFINISHED && b->what.class == GS_WHY_UNKNOWN && !b->what.syscall)
 		gs_out_str(&t->line, ": on a CPU, or in a system call since it was last seen");
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	indent += typical ? 28 : 18;
 	put_holders(t, b, indent);
 	put_tree(t, b->cause, b->n_causes, b->ns, q, NULL, indent - 6);
@@ -298,7 +258,7 @@ static const char *beside(char buf[24], const struct gs_why_blame *b, uint32_t i
 	return gs_why_time(buf, typical->classes[b[i].what.class]);
 }
 
-static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
+static void put_tree(struct gs__lines *t, const struct gs_why_blame *b, uint32_t n, int64_t whole,
 		     const struct gs_why_request *q, const struct gs_why_request *typical,
 		     int indent)
 {
@@ -321,7 +281,7 @@ static void put_tree(struct text *t, const struct gs_why_blame *b, uint32_t n, i
 	gs_out_printf(&t->line, "%*s        %8s  %sin %u smaller piece%s", indent, "",
 		      gs_why_time(buf, left_ns), typical ? "          " : "", left,
 		      left == 1 ? "" : "s");
-	put_line(t, DIM);
+	gs__put_line(t, GS__DIM);
 }
 
 static const struct gs_why_request *typical_of(const struct gs_why_result *r,
@@ -333,14 +293,14 @@ static const struct gs_why_request *typical_of(const struct gs_why_result *r,
 	return NULL;
 }
 
-static void put_request(struct text *t, const struct gs_why_result *r,
+static void put_request(struct gs__lines *t, const struct gs_why_result *r,
 			const struct gs_why_request *q)
 {
 	const struct gs_why_request *typical = q->flags & GS_WHY_UNFINISHED ? NULL
 									    : typical_of(r, q);
 	char a[24];
 
-	put_name(t, q->route);
+	gs__put_name(t, q->route);
 	gs_out_printf(&t->line, "  %s  goroutine %" PRIu64, gs_why_time(a, q->duration_ns),
 		      q->goid);
 	if (q->flags & GS_WHY_UNFINISHED)
@@ -353,51 +313,52 @@ static void put_request(struct text *t, const struct gs_why_result *r,
 		gs_out_printf(&t->line, "  status %d", q->status);
 	if (q->peer[0]) {
 		gs_out_str(&t->line, "  from ");
-		put_name(t, q->peer);
+		gs__put_name(t, q->peer);
 	}
 	if (q->flags & GS_WHY_UNCERTAIN)
 		gs_out_str(&t->line, "  (events were lost, or probes taken away: uncertain)");
 	if (q->flags & GS_WHY_CUT)
 		gs_out_str(&t->line, "  (its beginning is not kept any more)");
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 	if (typical) {
 		gs_out_printf(&t->line,
 			      "   share      time   typical  (of the route: %s, goroutine %" PRIu64
 			      ")",
 			      gs_why_time(a, typical->duration_ns), typical->goid);
-		put_line(t, DIM);
+		gs__put_line(t, GS__DIM);
 	}
 	put_tree(t, q->blame, q->n_blame, q->duration_ns, q, typical, 2);
 }
 
-static void requests(struct text *t, const struct gs_why_result *r, const char *title,
+static void requests(struct gs__lines *t, const struct gs_why_result *r, const char *title,
 		     const struct gs_why_request *q, uint32_t n)
 {
 	if (!n)
 		return;
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 	gs_out_str(&t->line, title);
-	put_line(t, BOLD);
+	gs__put_line(t, GS__BOLD);
 	for (uint32_t i = 0; i < n; i++) {
 		if (i)
-			put_line(t, PLAIN);
+			gs__put_line(t, GS__PLAIN);
 		put_request(t, r, &q[i]);
 	}
 }
 
-static void put_count(struct text *t, const struct gs_why_result *r, uint64_t n, const char *what)
+static void put_count(struct gs__lines *t, const struct gs_why_result *r, uint64_t n,
+		      const char *what)
 {
 	if (n == 0)
 		return;
 	gs_out_printf(&t->line, "%" PRIu64 " %s%s %s", n, r->functions ? "call" : "request",
 		      n == 1 ? "" : "s", what);
-	put_line(t, PLAIN);
+	gs__put_line(t, GS__PLAIN);
 }
 
-static void rest(struct text *t, const struct gs_why_result *r)
+static void rest(struct gs__lines *t, const struct gs_why_result *r)
 {
 	if (r->begun_before || r->aborted || r->uncertain)
-		put_line(t, PLAIN);
+		gs__put_line(t, GS__PLAIN);
 	put_count(t, r, r->aborted, "aborted: a panic, or the end of the goroutine");
 	put_count(t, r, r->uncertain,
 		  "uncertain: events were lost meanwhile, or probes taken away");
@@ -406,11 +367,10 @@ static void rest(struct text *t, const struct gs_why_result *r)
 
 void gs_why_text(struct gs_out *o, const struct gs_why_result *r, const struct gs_why_print *p)
 {
-	struct text t = { .o = o, .p = p };
+	struct gs__lines t;
 	char title[96];
 
-	gs_out_init_mem(&t.line);
-	t.go_minor = gs_go_version_minor(r->process ? r->process->go_version : NULL);
+	gs__lines_init(&t, o, p->colour, p->width, r->process);
 	head(&t, r);
 	causes(&t, r);
 	routes(&t, r);
@@ -419,7 +379,5 @@ void gs_why_text(struct gs_out *o, const struct gs_why_result *r, const struct g
 		 r->unfinished_total);
 	requests(&t, r, title, r->unfinished, r->n_unfinished);
 	rest(&t, r);
-	if (t.line.error && !o->error)
-		o->error = t.line.error;
-	gs_out_deinit(&t.line);
+	gs__lines_deinit(&t);
 }

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "export/frame_words.h"
 #include "export/why_export.h"
-#include "model/func_name.h"
 
 const char *gs_why_time(char buf[24], int64_t ns)
 {
@@ -31,38 +31,17 @@ const char *gs_why_time(char buf[24], int64_t ns)
 	return buf;
 }
 
-/* "store.(*Ledger).flush ledger.go:77": the name without the path of its package. */
-static void put_frame(struct gs_out *o, const struct gs_frame *f, unsigned int go_minor)
-{
-	struct gs_func_name n = gs_func_name_split(f->function, go_minor == 0 || go_minor >= 27);
-	const char *slash = memrchr(n.piece[0], '/', n.len[0]);
-
-	if (slash) {
-		n.len[0] -= (size_t)(slash + 1 - n.piece[0]);
-		n.piece[0] = slash + 1;
-	}
-	for (unsigned int i = 0; i < n.n; i++)
-		gs_out_name(o, n.piece[i], n.len[i]);
-	if (f->file && f->file[0]) {
-		slash = strrchr(f->file, '/');
-		gs_out_char(o, ' ');
-		gs_out_name(o, slash ? slash + 1 : f->file, strlen(slash ? slash + 1 : f->file));
-		if (f->line)
-			gs_out_printf(o, ":%u", f->line);
-	}
-}
-
 static void put_in(struct gs_out *o, const char *in, const struct gs_why_what *w,
 		   unsigned int go_minor)
 {
 	if (!w->where)
 		return;
 	gs_out_str(o, in);
-	put_frame(o, w->where, go_minor);
+	gs__put_frame(o, w->where, go_minor);
 	if (!w->from)
 		return;
 	gs_out_str(o, ", called by ");
-	put_frame(o, w->from, go_minor);
+	gs__put_frame(o, w->from, go_minor);
 }
 
 static void put_peer(struct gs_out *o, const struct gs_why_what *w, const char *before)
@@ -131,7 +110,7 @@ static void put_runqueue(struct gs_out *o, const struct gs_why_what *w, unsigned
 		gs_out_printf(o, " with %u other%s", w->runnable, w->runnable == 1 ? "" : "s");
 	if (w->busy) {
 		gs_out_str(o, "; meanwhile ran ");
-		put_frame(o, w->busy, go_minor);
+		gs__put_frame(o, w->busy, go_minor);
 	}
 }
 

@@ -30,6 +30,20 @@ void gs_process_json(struct gs_json *j, const struct gs_process *p)
 	gs_json_close(j);
 }
 
+void gs_incomplete_json(struct gs_json *j, const struct gs_incomplete_list *l)
+{
+	gs_json_key(j, "incomplete");
+	gs_json_open_array(j);
+	for (uint32_t i = 0; l && i < l->n; i++) {
+		gs_json_open_object(j);
+		gs_json_kv_string(j, "what", l->item[i].what);
+		gs_json_kv_u64(j, "count", l->item[i].count);
+		gs_json_kv_string(j, "why", l->item[i].why);
+		gs_json_close(j);
+	}
+	gs_json_close(j);
+}
+
 void gs_incomplete_add(struct gs_incomplete_list *l, const char *what, uint64_t count,
 		       const char *fmt, ...)
 {

@@ -42,5 +42,7 @@ struct gs_incomplete_list {
  *  entry "others". @count 0 does nothing. */
 void gs_incomplete_add(struct gs_incomplete_list *l, const char *what, uint64_t count,
 		       const char *fmt, ...) GS_PRINTF(4, 5);
+/** The key "incomplete" and its array, the same in every command. @l may be NULL: empty. */
+void gs_incomplete_json(struct gs_json *j, const struct gs_incomplete_list *l);
 
 #endif
