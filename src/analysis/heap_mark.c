@@ -143,6 +143,7 @@ int gs_heap_mark_new(const struct gs_rt_heap *h, const struct gs_memory *mem,
 	m->span = gs_rt_heap_spans(h, &m->n_spans);
 	m->n_slots = gs_rt_heap_slots(h);
 	m->no_pointer = gs_rt_heap_no_pointers(h, &m->n_no_pointers);
+	m->g = gs_rt_heap_gs(h, &m->n_g, &m->g_words);
 	m->n_bits = m->n_slots / 64 + 1;
 	m->bits = (struct gs__mark_bits *)gs_array_new(m->n_bits, sizeof(m->bits[0]));
 	m->state = (uint8_t *)gs_array_new(m->n_spans + 1ul, 1);

@@ -67,6 +67,9 @@ struct gs_heap_mark {
 	bool no_memory;            /* for @opaque */
 	const gs_addr *no_pointer; /* words that are passed over; sorted, borrowed */
 	uint32_t n_no_pointers;
+	const gs_addr *g; /* objects some of whose words are; sorted, borrowed */
+	uint32_t n_g;
+	uint64_t g_words;
 
 	uint8_t *state;         /* [n_spans] */
 	uint64_t *queued;       /* a bit for each span that waits */

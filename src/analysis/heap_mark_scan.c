@@ -136,25 +136,49 @@ static bool plan_part(struct gs_heap_mark *m, uint32_t span, uint8_t *buffer,
 	return true;
 }
 
-/* Blot out the words of a part that are known to be no pointers. There are few, in few spans. */
-static void pass_over(const struct gs_heap_mark *m, const struct gs__mark_part *p)
+/* The first of @n sorted addresses that is not below @from. */
+static uint32_t first_from(const gs_addr *addr, uint32_t n, gs_addr from)
 {
-	uint32_t lo = 0, hi = m->n_no_pointers;
+	uint32_t lo = 0;
 
-	while (lo < hi) {
+	for (uint32_t hi = n; lo < hi;) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
-		if (m->no_pointer[mid] < p->from)
+		if (addr[mid] < from)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < m->n_no_pointers; lo++) {
-		uint64_t at = m->no_pointer[lo] - p->from;
+	return lo;
+}
+
+/* Blot out the words of a part that are known to be no pointers. There are few, in few spans. */
+static void pass_over(const struct gs_heap_mark *m, const struct gs__mark_part *p)
+{
+	uint32_t i = first_from(m->no_pointer, m->n_no_pointers, p->from);
+
+	for (; i < m->n_no_pointers; i++) {
+		uint64_t at = m->no_pointer[i] - p->from;
 
 		if (p->n_bytes < sizeof(uint64_t) || at > p->n_bytes - sizeof(uint64_t))
 			break;
 		memset(p->bytes + at, 0, sizeof(uint64_t));
+	}
+}
+
+/* … and those of goroutines, which stand at the beginning of a slot. */
+static void pass_over_gs(const struct gs_heap_mark *m, const struct gs__mark_part *p)
+{
+	uint32_t i = first_from(m->g, m->n_g, p->from);
+
+	for (; i < m->n_g && m->g[i] - p->from < p->n_bytes; i++) {
+		for (uint64_t bits = m->g_words; bits; bits &= bits - 1) {
+			uint64_t word = (uint64_t)__builtin_ctzll(bits) * sizeof(uint64_t);
+			uint64_t at = m->g[i] - p->from + word;
+
+			if (at + sizeof(uint64_t) <= p->n_bytes)
+				memset(p->bytes + at, 0, sizeof(uint64_t));
+		}
 	}
 }
 
@@ -215,6 +239,8 @@ static int read_batch(struct gs_heap_mark *m, uint32_t *span, uint32_t n, struct
 	for (uint32_t i = 0; r >= 0 && i < m->n_parts; i++) {
 		if (m->n_no_pointers)
 			pass_over(m, &m->part[i]);
+		if (m->n_g)
+			pass_over_gs(m, &m->part[i]);
 		find_bitmap(m, &m->part[i]);
 	}
 	return r;

@@ -19,6 +19,7 @@ struct gs_rt_heap *gs_rt_heap_free(struct gs_rt_heap *h)
 	free(h->span);
 	free(h->range);
 	free(h->no_pointers);
+	free(h->g);
 	free(h->meta);
 	free(h);
 	return NULL;
@@ -46,6 +47,8 @@ static int read_all(struct gs_rt_heap *h, struct gs_incomplete_list *inc, struct
 
 	if (r == 0)
 		r = gs__heap_read_spans(h, inc, err);
+	if (r == 0)
+		r = gs__heap_read_gs(h, err);
 	if (r == 0)
 		r = gs__heap_read_pages(h, inc, err);
 	if (r == 0)
@@ -112,6 +115,13 @@ const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_
 {
 	*ret_n = h->n_no_pointers;
 	return h->no_pointers;
+}
+
+const gs_addr *gs_rt_heap_gs(const struct gs_rt_heap *h, uint32_t *ret_n, uint64_t *ret_words)
+{
+	*ret_n = h->n_g;
+	*ret_words = h->g_words;
+	return h->g;
 }
 
 uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h)

@@ -13,6 +13,9 @@ struct gs_rt_heap {
 	uint32_t n, slots;
 	gs_addr no_pointer[4];
 	uint32_t n_no_pointers;
+	gs_addr g[4];
+	uint32_t n_g;
+	uint64_t g_words;
 };
 
 const struct gs_rt_span *gs_rt_heap_spans(const struct gs_rt_heap *h, uint32_t *ret_n)
@@ -30,6 +33,13 @@ const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_
 {
 	*ret_n = h->n_no_pointers;
 	return h->no_pointer;
+}
+
+const gs_addr *gs_rt_heap_gs(const struct gs_rt_heap *h, uint32_t *ret_n, uint64_t *ret_words)
+{
+	*ret_n = h->n_g;
+	*ret_words = h->g_words;
+	return h->g;
 }
 
 struct world {
@@ -285,6 +295,37 @@ static void test_opaque_and_no_pointers(void **state)
 	assert_false(gs_heap_marked(w->mark, object(s, 10)));
 }
 
+/* Where the stack of a goroutine lies is no pointer; nor are its words behind the end of what is read looked for. */
+static void test_goroutines(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gs_rt_span *s = add_span(w, 1, 64, 0);
+	uint32_t last = (uint32_t)s->n_elems - 1;
+
+	for (uint32_t i = 0; i < 6; i++)
+		put(w, object(s, 1) + i * 8, object(s, 10 + i));
+	put(w, object(s, 2) + 8, object(s, 20));
+	put(w, object(s, 0), object(s, last));
+	put(w, object(s, last) + 8, object(s, 21));
+	put(w, object(s, last) + 56, object(s, 22));
+	w->heap.g[0] = 12;
+	w->heap.g[1] = object(s, 1);
+	w->heap.g[2] = object(s, last);
+	w->heap.g[3] = object(s, last) + GS_RT_PAGE;
+	w->heap.n_g = 4;
+	w->heap.g_words = 1ull << 63 | 0xf2; // words 1, 4 to 7, and one that does not exist
+	make(w);
+	root(w, object(s, 0));
+	root(w, object(s, 1));
+	root(w, object(s, 2));
+	assert_int_equal(drain(w).objects, 3 + 1 + 3 + 1);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_int_equal(gs_heap_marked(w->mark, object(s, 10 + i)), i != 1 && i < 4);
+	assert_true(gs_heap_marked(w->mark, object(s, 20)));
+	assert_false(gs_heap_marked(w->mark, object(s, 21)));
+	assert_false(gs_heap_marked(w->mark, object(s, 22)));
+}
+
 /* A page that is gone: what it held is counted, the rest of the span is scanned. */
 static void test_holes(void **state)
 {
@@ -441,6 +482,7 @@ int main(void)
 		case_of(test_bitmap),
 		case_of(test_large_objects),
 		case_of(test_opaque_and_no_pointers),
+		case_of(test_goroutines),
 		case_of(test_holes),
 		case_of(test_damaged_spans),
 		case_of(test_no_spans),
