@@ -19,8 +19,6 @@
  */
 #include "golang/globals.h"
 
-#include <string.h>
-
 #include "golang/disasm.h"
 #include "golang/globals_internal.h"
 
@@ -108,7 +106,6 @@ struct finder {
 	uint64_t bias;
 	struct gs_go_globals *ret;
 	struct gs_err *err;
-	unsigned int symbols_left;
 	struct gs__go_anchors code;
 };
 
@@ -116,14 +113,6 @@ struct finder {
 static bool wanted(const struct finder *f, enum gs_go_global g)
 {
 	return f->mem ? !f->ret->checked[g] : !f->ret->addr[g];
-}
-
-static void set(struct finder *f, enum gs_go_global g, gs_addr addr, enum gs_go_global_how how,
-		const char *anchor)
-{
-	f->ret->addr[g] = addr;
-	f->ret->how[g] = how;
-	f->ret->anchor[g] = anchor;
 }
 
 /*
@@ -143,34 +132,13 @@ static int propose(struct finder *f, enum gs_go_global g, gs_addr addr, enum gs_
 		f->ret->checked[g] = true;
 		f->ret->n_wait_reasons = n;
 	}
-	set(f, g, addr, how, anchor);
+	f->ret->addr[g] = addr;
+	f->ret->how[g] = how;
+	f->ret->anchor[g] = anchor;
 	return r;
 }
 
 /* ---- symbols ---- */
-
-static int take_symbol(void *ctx, const struct gs_image_symbol *s)
-{
-	static const char prefix[] = "runtime.";
-	struct finder *f = ctx;
-	const char *name = s->name;
-
-	if (*name == '_') /* Mach-O */
-		name++;
-	/* Symbols are many and those of the runtime few. */
-	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
-		return 0;
-	name += sizeof(prefix) - 1;
-	for (int g = 0; g < GS_GO_GLOBAL_COUNT; g++) {
-		if (f->ret->addr[g] || strcmp(name, names[g]) != 0)
-			continue;
-		set(f, (enum gs_go_global)g, s->addr + f->bias, GS_GO_HOW_SYMBOL, NULL);
-		if (g == GS_GO_GLOBAL_WAIT_REASONS)
-			f->ret->n_wait_reasons = s->size / 16 < 256 ? (uint32_t)(s->size / 16) : 0;
-		return --f->symbols_left == 0; /* 1 ends the pass */
-	}
-	return 0;
-}
 
 /* The order in which globals are proved: those that others' proofs use come first. */
 static const enum gs_go_global order[GS_GO_GLOBAL_COUNT] = {
@@ -182,14 +150,21 @@ static const enum gs_go_global order[GS_GO_GLOBAL_COUNT] = {
 
 static int by_symbols(struct finder *f)
 {
-	int r;
+	uint64_t size[GS_GO_GLOBAL_COUNT] = { 0 };
+	struct gs__go_symbols w = { .names = names,
+				    .n = GS_GO_GLOBAL_COUNT,
+				    .n_left = GS_GO_GLOBAL_COUNT,
+				    .bias = f->bias,
+				    .addr = f->ret->addr,
+				    .how = f->ret->how,
+				    .size = size };
+	uint64_t n_reasons;
+	int r = gs__go_symbols_find(f->img, &w, f->err);
 
-	if (!gs_image_info(f->img)->has_symtab)
-		return 0;
-	f->symbols_left = GS_GO_GLOBAL_COUNT;
-	r = gs_image_each_symbol(f->img, take_symbol, f, f->err);
 	if (r < 0)
 		return r;
+	n_reasons = size[GS_GO_GLOBAL_WAIT_REASONS] / 16; /* a string has 16 bytes */
+	f->ret->n_wait_reasons = n_reasons < 256 ? (uint32_t)n_reasons : 0;
 	for (size_t i = 0; i < GS_GO_GLOBAL_COUNT && f->mem; i++) {
 		enum gs_go_global g = order[i];
 
@@ -236,12 +211,9 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 	struct gs__go_code code;
 	gs_addr addr;
 
-	if (!gs__go_anchor_code(&f->code, a->function, &code) || code.n_refs < a->nth)
+	if (!gs__go_anchor_ref(&f->code, a->function, a->nth, &code, &addr))
 		return 0;
-	addr = code.refs[a->nth - 1].target - a->plus;
-	/* The same again is the lock that the function takes and gives back. */
-	if (a->nth > 1 && code.refs[a->nth - 1].target == code.refs[0].target)
-		return 0;
+	addr -= a->plus;
 	if (a->field >= 0) {
 		if (!gs_go_has(f->layout, (enum gs_go_field)a->field))
 			return 0;

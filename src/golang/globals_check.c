@@ -30,47 +30,14 @@ enum {
 	PID_MAX_LIMIT = 4194304, /* Linux */
 };
 
-struct check {
-	const struct gs_memory *mem;
-	const struct gs_go_layout *layout;
-	const struct gs_go_globals *found;
-	gs_addr addr;
-	struct gs_err *err;
-};
-
 struct slice {
 	uint64_t ptr, len, cap;
 };
 
-/* @return 1 if read, 0 if that memory is not there, negative if the target is gone. */
-static int peek(const struct check *c, gs_addr addr, void *buf, size_t len)
-{
-	int r = gs_memory_read(c->mem, addr, buf, len, c->err);
-
-	if (r == -GS_E_GONE || r == -GS_E_PERMISSION)
-		return r;
-	return r == 0;
-}
-
-/* Read the field @f of a structure at @base, zero-extended. @return as peek() */
-static int field(const struct check *c, gs_addr base, enum gs_go_field f, size_t bytes,
-		 uint64_t *ret)
-{
-	uint64_t v = 0;
-	int r;
-
-	if (!gs_go_has(c->layout, f))
-		return 0;
-	r = peek(c, base + (uint64_t)c->layout->offset[f], &v, bytes);
-	if (r > 0)
-		*ret = v;
-	return r;
-}
-
-static int read_slice(const struct check *c, gs_addr addr, uint64_t max, struct slice *ret)
+static int read_slice(const struct gs__go_check *c, gs_addr addr, uint64_t max, struct slice *ret)
 {
 	struct slice s;
-	int r = peek(c, addr, &s, sizeof(s));
+	int r = gs__go_peek(c, addr, &s, sizeof(s));
 
 	if (r <= 0)
 		return r;
@@ -131,7 +98,7 @@ static bool g_plausible(const struct gs_go_layout *l, const uint8_t *g)
 }
 
 /* An array of @n pointers to g. */
-static int check_gs(const struct check *c, gs_addr array, uint64_t n)
+static int check_gs(const struct gs__go_check *c, gs_addr array, uint64_t n)
 {
 	uint8_t bytes[2 * SAMPLE][MAX_G_BYTES];
 	struct gs_read reads[2 * SAMPLE];
@@ -142,7 +109,7 @@ static int check_gs(const struct check *c, gs_addr array, uint64_t n)
 	if (!g_layout_usable(c->layout))
 		return 0;
 	for (unsigned int i = 0; i < count; i++) {
-		r = peek(c, array + 8 * sample_index(n, i), &ptr[i], 8);
+		r = gs__go_peek(c, array + 8 * sample_index(n, i), &ptr[i], 8);
 		if (r <= 0)
 			return r;
 		if (ptr[i] == 0 || ptr[i] % 8 != 0)
@@ -160,15 +127,15 @@ static int check_gs(const struct check *c, gs_addr array, uint64_t n)
 	return good + (count == 2 * SAMPLE) >= count;
 }
 
-static int check_allglen(const struct check *c)
+static int check_allglen(const struct gs__go_check *c)
 {
 	uint64_t n = 0;
-	int r = peek(c, c->addr, &n, 8);
+	int r = gs__go_peek(c, c->addr, &n, 8);
 
 	return r <= 0 ? r : n > 0 && n < 1ULL << 26;
 }
 
-static int check_allgptr(const struct check *c)
+static int check_allgptr(const struct gs__go_check *c)
 {
 	uint64_t n = 0, array = 0;
 	int r;
@@ -176,9 +143,9 @@ static int check_allgptr(const struct check *c)
 	if (!c->found->addr[GS_GO_GLOBAL_ALLGLEN])
 		return 0;
 	/* The runtime publishes the array before the length, so in this order they fit. */
-	r = peek(c, c->found->addr[GS_GO_GLOBAL_ALLGLEN], &n, 8);
+	r = gs__go_peek(c, c->found->addr[GS_GO_GLOBAL_ALLGLEN], &n, 8);
 	if (r > 0)
-		r = peek(c, c->addr, &array, 8);
+		r = gs__go_peek(c, c->addr, &array, 8);
 	if (r <= 0)
 		return r;
 	if (n == 0 || n >= 1ULL << 26 || array == 0 || array % 8 != 0)
@@ -186,7 +153,7 @@ static int check_allgptr(const struct check *c)
 	return check_gs(c, array, n);
 }
 
-static int check_allgs(const struct check *c)
+static int check_allgs(const struct gs__go_check *c)
 {
 	struct slice s;
 	int r = read_slice(c, c->addr, 1ULL << 26, &s);
@@ -194,7 +161,7 @@ static int check_allgs(const struct check *c)
 	return r <= 0 ? r : check_gs(c, s.ptr, s.len);
 }
 
-static int check_allp(const struct check *c)
+static int check_allp(const struct gs__go_check *c)
 {
 	struct slice s;
 	int r = read_slice(c, c->addr, MAX_PS, &s);
@@ -204,11 +171,11 @@ static int check_allp(const struct check *c)
 	for (unsigned int i = 0; i < sample_count(s.len); i++) {
 		uint64_t index = sample_index(s.len, i), p = 0, id = 0, status = 0;
 
-		r = peek(c, s.ptr + 8 * index, &p, 8);
+		r = gs__go_peek(c, s.ptr + 8 * index, &p, 8);
 		if (r > 0)
-			r = field(c, p, GS_GO_P_ID, 4, &id);
+			r = gs__go_peek_field(c, p, GS_GO_P_ID, 4, &id);
 		if (r > 0)
-			r = field(c, p, GS_GO_P_STATUS, 4, &status);
+			r = gs__go_peek_field(c, p, GS_GO_P_STATUS, 4, &status);
 		if (r <= 0)
 			return r;
 		if (p == 0 || p % 8 != 0 || id != index || status > 4)
@@ -218,36 +185,36 @@ static int check_allp(const struct check *c)
 }
 
 /* Threads that the scheduler has: created so far less freed so far (mcount, runtime/proc.go). */
-static int thread_count(const struct check *c, gs_addr sched, int64_t *ret)
+static int thread_count(const struct gs__go_check *c, gs_addr sched, int64_t *ret)
 {
 	uint64_t next = 0, freed = 0;
-	int r = field(c, sched, GS_GO_SCHED_MNEXT, 8, &next);
+	int r = gs__go_peek_field(c, sched, GS_GO_SCHED_MNEXT, 8, &next);
 
 	if (r > 0)
-		r = field(c, sched, GS_GO_SCHED_NMFREED, 8, &freed);
+		r = gs__go_peek_field(c, sched, GS_GO_SCHED_NMFREED, 8, &freed);
 	if (r > 0)
 		*ret = next < 1ULL << 32 && freed <= next ? (int64_t)(next - freed) : -1;
 	return r;
 }
 
-static int check_sched(const struct check *c)
+static int check_sched(const struct gs__go_check *c)
 {
 	uint64_t goids = 0, max = 0, midle = 0, pidle = 0, spinning = 0, last = 0;
 	int64_t threads = -1;
 	int r = thread_count(c, c->addr, &threads);
 
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_GOIDGEN, 8, &goids);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_GOIDGEN, 8, &goids);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_MAXMCOUNT, 4, &max);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_MAXMCOUNT, 4, &max);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_NMIDLE, 4, &midle);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_NMIDLE, 4, &midle);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_NPIDLE, 4, &pidle);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_NPIDLE, 4, &pidle);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_NMSPINNING, 4, &spinning);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_NMSPINNING, 4, &spinning);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_SCHED_LASTPOLL, 8, &last);
+		r = gs__go_peek_field(c, c->addr, GS_GO_SCHED_LASTPOLL, 8, &last);
 	if (r <= 0)
 		return r;
 	/* 10000 unless runtime/debug.SetMaxThreads was called; counters may be one thread apart. */
@@ -257,20 +224,20 @@ static int check_sched(const struct check *c)
 }
 
 /* Is there an m at @m? Its g0 must lead back to it. Sets *ret_started if it has a thread. */
-static int check_m(const struct check *c, gs_addr m, bool *ret_started)
+static int check_m(const struct gs__go_check *c, gs_addr m, bool *ret_started)
 {
 	uint64_t g0 = 0, back = 0, tid = 0;
 	int r;
 
 	if (m % 8 != 0)
 		return 0;
-	r = field(c, m, GS_GO_M_G0, 8, &g0);
+	r = gs__go_peek_field(c, m, GS_GO_M_G0, 8, &g0);
 	if (r > 0 && g0 == 0)
 		return 0;
 	if (r > 0)
-		r = field(c, g0, GS_GO_G_M, 8, &back);
+		r = gs__go_peek_field(c, g0, GS_GO_G_M, 8, &back);
 	if (r > 0)
-		r = field(c, m, GS_GO_M_PROCID, 8, &tid);
+		r = gs__go_peek_field(c, m, GS_GO_M_PROCID, 8, &tid);
 	if (r <= 0)
 		return r;
 	*ret_started |= tid > 0;
@@ -278,25 +245,25 @@ static int check_m(const struct check *c, gs_addr m, bool *ret_started)
 }
 
 /* Walk allm. *ret_n is the length, -1 if it was not walked to the end. @return as check_m() */
-static int walk_ms(const struct check *c, int64_t *ret_n)
+static int walk_ms(const struct gs__go_check *c, int64_t *ret_n)
 {
 	bool started = false;
 	uint64_t m = 0;
 	int64_t n;
-	int r = peek(c, c->addr, &m, 8);
+	int r = gs__go_peek(c, c->addr, &m, 8);
 
 	if (r > 0 && m == 0)
 		return 0;
 	for (n = 0; r > 0 && m != 0 && n < MAX_MS; n++) {
 		r = check_m(c, m, &started);
 		if (r > 0)
-			r = field(c, m, GS_GO_M_ALLLINK, 8, &m);
+			r = gs__go_peek_field(c, m, GS_GO_M_ALLLINK, 8, &m);
 	}
 	*ret_n = m == 0 ? n : -1;
 	return r <= 0 ? r : started;
 }
 
-static int check_allm(const struct check *c)
+static int check_allm(const struct gs__go_check *c)
 {
 	gs_addr sched = c->found->checked[GS_GO_GLOBAL_SCHED] ? c->found->addr[GS_GO_GLOBAL_SCHED]
 							      : 0;
@@ -318,7 +285,7 @@ static int check_allm(const struct check *c)
 	return r;
 }
 
-static int check_mheap(const struct check *c)
+static int check_mheap(const struct gs__go_check *c)
 {
 	struct slice s;
 	bool any = false;
@@ -331,11 +298,11 @@ static int check_mheap(const struct check *c)
 	for (unsigned int i = 0; r > 0 && i < sample_count(s.len); i++) {
 		uint64_t span = 0, start = 0, pages = 0;
 
-		r = peek(c, s.ptr + 8 * sample_index(s.len, i), &span, 8);
+		r = gs__go_peek(c, s.ptr + 8 * sample_index(s.len, i), &span, 8);
 		if (r > 0)
-			r = field(c, span, GS_GO_MSPAN_START_ADDR, 8, &start);
+			r = gs__go_peek_field(c, span, GS_GO_MSPAN_START_ADDR, 8, &start);
 		if (r > 0)
-			r = field(c, span, GS_GO_MSPAN_NPAGES, 8, &pages);
+			r = gs__go_peek_field(c, span, GS_GO_MSPAN_NPAGES, 8, &pages);
 		if (r > 0 && (span % 8 != 0 || start % PAGE != 0 || pages > 1ULL << 35))
 			return 0;
 		any |= start > 0 && pages > 0;
@@ -344,17 +311,17 @@ static int check_mheap(const struct check *c)
 }
 
 /* The first spans and thread caches are made by mallocinit, so both counters stand from then on. */
-static int check_memstats(const struct check *c)
+static int check_memstats(const struct gs__go_check *c)
 {
 	uint64_t last = 0, cycles = 0, spans = 0, caches = 0;
-	int r = field(c, c->addr, GS_GO_MSTATS_LAST_GC_NANOTIME, 8, &last);
+	int r = gs__go_peek_field(c, c->addr, GS_GO_MSTATS_LAST_GC_NANOTIME, 8, &last);
 
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_MSTATS_NUMGC, 4, &cycles);
+		r = gs__go_peek_field(c, c->addr, GS_GO_MSTATS_NUMGC, 4, &cycles);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_MSTATS_MSPAN_SYS, 8, &spans);
+		r = gs__go_peek_field(c, c->addr, GS_GO_MSTATS_MSPAN_SYS, 8, &spans);
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_MSTATS_MCACHE_SYS, 8, &caches);
+		r = gs__go_peek_field(c, c->addr, GS_GO_MSTATS_MCACHE_SYS, 8, &caches);
 	if (r <= 0)
 		return r;
 	return (last == 0) == (cycles == 0) && last < 1ULL << 62 && spans > 0 &&
@@ -362,16 +329,16 @@ static int check_memstats(const struct check *c)
 }
 
 /* gcControllerState begins with gcPercent, negative if off (runtime/mgcpacer.go, commit: the goal is then ^0). */
-static int check_gc_controller(const struct check *c)
+static int check_gc_controller(const struct gs__go_check *c)
 {
 	uint64_t live = 0, goal = 0;
 	int32_t percent = 0;
-	int r = field(c, c->addr, GS_GO_GC_HEAP_LIVE, 8, &live);
+	int r = gs__go_peek_field(c, c->addr, GS_GO_GC_HEAP_LIVE, 8, &live);
 
 	if (r > 0)
-		r = field(c, c->addr, GS_GO_GC_PERCENT_HEAP_GOAL, 8, &goal);
+		r = gs__go_peek_field(c, c->addr, GS_GO_GC_PERCENT_HEAP_GOAL, 8, &goal);
 	if (r > 0)
-		r = peek(c, c->addr, &percent, sizeof(percent));
+		r = gs__go_peek(c, c->addr, &percent, sizeof(percent));
 	if (r <= 0)
 		return r;
 	return live > 0 && live < 1ULL << 46 && percent != 0 &&
@@ -379,7 +346,7 @@ static int check_gc_controller(const struct check *c)
 	       (percent < 0 || (goal > 4096 && goal < 1ULL << 48));
 }
 
-static int check_moduledata(const struct check *c, gs_addr addr)
+static int check_moduledata(const struct gs__go_check *c, gs_addr addr)
 {
 	struct gs_go_moduledata md;
 	int r = gs_go_moduledata_read(c->mem, c->layout->minor, addr, &md, c->err);
@@ -389,16 +356,16 @@ static int check_moduledata(const struct check *c, gs_addr addr)
 	return r == 0;
 }
 
-static int check_modules(const struct check *c)
+static int check_modules(const struct gs__go_check *c)
 {
 	uint64_t at = 0, first = 0;
 	struct slice s;
-	int r = peek(c, c->addr, &at, 8);
+	int r = gs__go_peek(c, c->addr, &at, 8);
 
 	if (r > 0)
 		r = read_slice(c, at, 4096, &s);
 	if (r > 0)
-		r = peek(c, s.ptr, &first, 8);
+		r = gs__go_peek(c, s.ptr, &first, 8);
 	return r <= 0 ? r : check_moduledata(c, first);
 }
 
@@ -407,7 +374,7 @@ struct go_string {
 };
 
 /* The texts behind @n string headers: printable, the first one empty, "chan receive" among them. */
-static int check_texts(const struct check *c, const struct go_string *s, uint32_t n)
+static int check_texts(const struct gs__go_check *c, const struct go_string *s, uint32_t n)
 {
 	char text[MAX_REASONS][MAX_REASON_BYTES];
 	struct gs_read reads[MAX_REASONS];
@@ -435,7 +402,7 @@ static int check_texts(const struct check *c, const struct go_string *s, uint32_
 	return known;
 }
 
-static int check_reasons(const struct check *c, uint32_t *io_n)
+static int check_reasons(const struct gs__go_check *c, uint32_t *io_n)
 {
 	struct go_string s[MAX_REASONS];
 	uint32_t n = *io_n ? *io_n : c->layout->n_wait_reasons;
@@ -443,7 +410,7 @@ static int check_reasons(const struct check *c, uint32_t *io_n)
 
 	if (n < 2 || n > MAX_REASONS)
 		return 0;
-	r = peek(c, c->addr, s, n * sizeof(s[0]));
+	r = gs__go_peek(c, c->addr, s, n * sizeof(s[0]));
 	if (r > 0)
 		r = check_texts(c, s, n);
 	if (r > 0)
@@ -455,7 +422,7 @@ int gs__go_global_check(const struct gs_memory *mem, const struct gs_go_layout *
 			const struct gs_go_globals *found, enum gs_go_global g, gs_addr addr,
 			uint32_t *io_wait_reasons, struct gs_err *err)
 {
-	const struct check c = {
+	const struct gs__go_check c = {
 		.mem = mem, .layout = layout, .found = found, .addr = addr, .err = err
 	};
 

@@ -19,7 +19,7 @@ int gs__go_anchor_look_up(struct gs__go_anchors *a, struct gs_err *err)
 	return a->n ? gs_go_funcs_by_name(a->tab, a->function, a->n, a->func, err) : 0;
 }
 
-bool gs__go_anchor_code(const struct gs__go_anchors *a, const char *function,
+static bool disassemble(const struct gs__go_anchors *a, const char *function,
 			struct gs__go_code *ret)
 {
 	const struct gs_go_func *func = NULL;
@@ -44,6 +44,15 @@ bool gs__go_anchor_code(const struct gs__go_anchors *a, const char *function,
 	else
 		gs__go_disasm_amd64(&code, func->entry, ret);
 	return true;
+}
+
+bool gs__go_anchor_ref(const struct gs__go_anchors *a, const char *function, unsigned int nth,
+		       struct gs__go_code *ret, gs_addr *ret_target)
+{
+	if (!disassemble(a, function, ret) || ret->n_refs < nth)
+		return false;
+	*ret_target = ret->refs[nth - 1].target;
+	return nth == 1 || *ret_target != ret->refs[0].target;
 }
 
 bool gs__go_anchor_in_data(const struct gs__go_anchors *a, gs_addr addr, unsigned int align)

@@ -7,8 +7,6 @@
  * debug.madvdontneed is a field of a structure without a name, so its offset is not in the tables; code refers to it
  * directly.
  */
-#include <string.h>
-
 #include "golang/globals_internal.h"
 
 struct anchor {
@@ -81,7 +79,6 @@ struct finder {
 	const struct gs_memory *mem;
 	struct gs_go_more_globals *ret;
 	struct gs_err *err;
-	unsigned int symbols_left;
 	struct gs__go_anchors code;
 };
 
@@ -108,35 +105,16 @@ static int propose(struct finder *f, enum gs_go_more_global g, gs_addr addr,
 	return r;
 }
 
-static int take_symbol(void *ctx, const struct gs_image_symbol *s)
-{
-	static const char prefix[] = "runtime.";
-	struct finder *f = ctx;
-	const char *name = s->name;
-
-	if (*name == '_') /* Mach-O */
-		name++;
-	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
-		return 0;
-	name += sizeof(prefix) - 1;
-	for (int g = 0; g < GS_GO_MORE_COUNT; g++) {
-		if (f->ret->addr[g] || strcmp(name, names[g]) != 0)
-			continue;
-		f->ret->addr[g] = s->addr + f->code.bias;
-		f->ret->how[g] = GS_GO_HOW_SYMBOL;
-		return --f->symbols_left == 0; /* 1 ends the pass */
-	}
-	return 0;
-}
-
 static int by_symbols(struct finder *f)
 {
-	int r;
+	struct gs__go_symbols w = { .names = names,
+				    .n = GS_GO_MORE_COUNT,
+				    .n_left = GS_GO_MORE_COUNT - 2, /* fields have none */
+				    .bias = f->code.bias,
+				    .addr = f->ret->addr,
+				    .how = f->ret->how };
+	int r = gs__go_symbols_find(f->code.img, &w, f->err);
 
-	if (!gs_image_info(f->code.img)->has_symtab)
-		return 0;
-	f->symbols_left = GS_GO_MORE_COUNT - 2; /* fields have none */
-	r = gs_image_each_symbol(f->code.img, take_symbol, f, f->err);
 	for (int g = 0; r >= 0 && g < GS_GO_MORE_COUNT && f->mem; g++) {
 		if (f->ret->addr[g])
 			r = propose(f, (enum gs_go_more_global)g, f->ret->addr[g], GS_GO_HOW_SYMBOL,
@@ -157,12 +135,10 @@ static int try_anchor(struct finder *f, const struct anchor *a)
 	struct gs__go_code code;
 	gs_addr addr;
 
-	if (!gs__go_anchor_code(&f->code, a->function, &code) || code.n_refs < a->nth)
+	/* physHugePageSize, for one, is read again in 1.19 without optimisation. */
+	if (!gs__go_anchor_ref(&f->code, a->function, a->nth, &code, &addr))
 		return 0;
-	/* The same as the first is read again, as physHugePageSize is in 1.19 without optimisation. */
-	if (a->nth > 1 && code.refs[a->nth - 1].target == code.refs[0].target)
-		return 0;
-	addr = code.refs[a->nth - 1].target - a->plus;
+	addr -= a->plus;
 	if (!gs__go_anchor_in_data(&f->code, addr, align))
 		return 0;
 	return propose(f, a->global, addr, GS_GO_HOW_CODE, a->function);

@@ -30,37 +30,6 @@ enum {
 	CLEANUPS = 60,            /* of a block of 512 bytes, 8 each */
 };
 
-struct check {
-	const struct gs_memory *mem;
-	const struct gs_go_layout *layout;
-	gs_addr addr;
-	struct gs_err *err;
-};
-
-/* @return 1 if read, 0 if that memory is not there, negative if the target is gone. */
-static int peek(const struct check *c, gs_addr addr, void *buf, size_t len)
-{
-	int r = gs_memory_read(c->mem, addr, buf, len, c->err);
-
-	if (r == -GS_E_GONE || r == -GS_E_PERMISSION)
-		return r;
-	return r == 0;
-}
-
-static int field(const struct check *c, gs_addr base, enum gs_go_field f, size_t bytes,
-		 uint64_t *ret)
-{
-	uint64_t v = 0;
-	int r;
-
-	if (!gs_go_has(c->layout, f))
-		return 0;
-	r = peek(c, base + (uint64_t)c->layout->offset[f], &v, bytes);
-	if (r > 0)
-		*ret = v;
-	return r;
-}
-
 static bool pointer_like(uint64_t v)
 {
 	return v >= PAGE && v % 8 == 0 && v < 1ull << 56;
@@ -72,17 +41,17 @@ static bool page_like(uint64_t v)
 }
 
 /* The root of a treap of waiters: it has a goroutine, something waited for, and no parent. */
-static int check_waiter(const struct check *c, gs_addr sudog)
+static int check_waiter(const struct gs__go_check *c, gs_addr sudog)
 {
 	uint64_t g = 0, parent = 1;
-	int r = field(c, sudog, GS_GO_SUDOG_G, 8, &g);
+	int r = gs__go_peek_field(c, sudog, GS_GO_SUDOG_G, 8, &g);
 
 	if (r > 0)
-		r = field(c, sudog, GS_GO_SUDOG_PARENT, 8, &parent);
+		r = gs__go_peek_field(c, sudog, GS_GO_SUDOG_PARENT, 8, &parent);
 	return r <= 0 ? r : pointer_like(g) && parent == 0;
 }
 
-static int check_semtable(const struct check *c)
+static int check_semtable(const struct gs__go_check *c)
 {
 	/* semTable pads each root to a cache line: 64 bytes, on arm64 128. */
 	uint64_t stride = c->layout->arch == GS_ARCH_ARM64 ? 128 : 64;
@@ -93,7 +62,7 @@ static int check_semtable(const struct check *c)
 
 	if (treap < 0 || (uint64_t)treap > stride - 8)
 		return 0;
-	r = peek(c, c->addr, bytes, SEM_ROOTS * stride);
+	r = gs__go_peek(c, c->addr, bytes, SEM_ROOTS * stride);
 	for (unsigned int i = 0; r > 0 && i < SEM_ROOTS; i++) {
 		uint64_t root;
 
@@ -111,23 +80,23 @@ static int check_semtable(const struct check *c)
 	return r <= 0 ? r : seen == 0 || 2 * good >= seen;
 }
 
-static int check_mbuckets(const struct check *c)
+static int check_mbuckets(const struct gs__go_check *c)
 {
 	uint64_t b = 0;
-	int r = peek(c, c->addr, &b, 8);
+	int r = gs__go_peek(c, c->addr, &b, 8);
 
 	for (unsigned int i = 0; r > 0 && b && i < HOPS; i++) {
 		uint64_t typ = 0, depth = 0, size = 0, next = 0;
 
 		if (!pointer_like(b))
 			return 0;
-		r = field(c, b, GS_GO_BUCKET_TYP, 8, &typ);
+		r = gs__go_peek_field(c, b, GS_GO_BUCKET_TYP, 8, &typ);
 		if (r > 0)
-			r = field(c, b, GS_GO_BUCKET_NSTK, 8, &depth);
+			r = gs__go_peek_field(c, b, GS_GO_BUCKET_NSTK, 8, &depth);
 		if (r > 0)
-			r = field(c, b, GS_GO_BUCKET_OBJECT_SIZE, 8, &size);
+			r = gs__go_peek_field(c, b, GS_GO_BUCKET_OBJECT_SIZE, 8, &size);
 		if (r > 0)
-			r = field(c, b, GS_GO_BUCKET_ALLNEXT, 8, &next);
+			r = gs__go_peek_field(c, b, GS_GO_BUCKET_ALLNEXT, 8, &next);
 		if (r > 0 && (typ != MEM_PROFILE || depth == 0 || depth > MAX_DEPTH || size == 0))
 			return 0;
 		b = next;
@@ -135,10 +104,10 @@ static int check_mbuckets(const struct check *c)
 	return r;
 }
 
-static int check_word(const struct check *c, size_t bytes, bool (*good)(uint64_t))
+static int check_word(const struct gs__go_check *c, size_t bytes, bool (*good)(uint64_t))
 {
 	uint64_t v = 0;
-	int r = peek(c, c->addr, &v, bytes);
+	int r = gs__go_peek(c, c->addr, &v, bytes);
 
 	return r <= 0 ? r : good(v);
 }
@@ -164,17 +133,17 @@ static bool null_or_pages(uint64_t v)
 }
 
 /* Chunks are put in front of the list before they are used, and never leave it. */
-static int check_chunks(const struct check *c)
+static int check_chunks(const struct gs__go_check *c)
 {
 	uint64_t at = 0;
-	int r = peek(c, c->addr, &at, 8);
+	int r = gs__go_peek(c, c->addr, &at, 8);
 
 	if (r > 0 && at == 0)
 		return 0; /* mallocinit needs one */
 	for (unsigned int i = 0; r > 0 && at && i < HOPS; i++) {
 		if (!page_like(at))
 			return 0;
-		r = peek(c, at, &at, 8);
+		r = gs__go_peek(c, at, &at, 8);
 	}
 	return r;
 }
@@ -184,15 +153,15 @@ static bool goal_like(uint64_t v)
 	return v == UINT64_MAX || v < 1ull << 48;
 }
 
-static int check_scavenge(const struct check *c)
+static int check_scavenge(const struct gs__go_check *c)
 {
 	uint64_t goal[2] = { 0 };
-	int r = peek(c, c->addr, goal, sizeof(goal));
+	int r = gs__go_peek(c, c->addr, goal, sizeof(goal));
 
 	return r <= 0 ? r : goal_like(goal[0]) && goal_like(goal[1]);
 }
 
-static int check_work(const struct check *c)
+static int check_work(const struct gs__go_check *c)
 {
 	static const enum gs_go_field lists[] = { GS_GO_WORK_WBUF_SPANS_FREE,
 						  GS_GO_WORK_WBUF_SPANS_BUSY };
@@ -203,7 +172,8 @@ static int check_work(const struct check *c)
 
 		if (!gs_go_has(c->layout, lists[i]))
 			return 0;
-		r = peek(c, c->addr + (uint64_t)c->layout->offset[lists[i]], list, sizeof(list));
+		r = gs__go_peek(c, c->addr + (uint64_t)c->layout->offset[lists[i]], list,
+				sizeof(list));
 		for (unsigned int k = 0; k < 2; k++)
 			if (list[k] && !pointer_like(list[k]))
 				return 0;
@@ -211,37 +181,38 @@ static int check_work(const struct check *c)
 	return r;
 }
 
-static int check_gc_bits(const struct check *c)
+static int check_gc_bits(const struct gs__go_check *c)
 {
 	uint64_t list[4] = { 0 }, used = 0;
-	int r = peek(c, c->addr + 8, list, sizeof(list));
+	int r = gs__go_peek(c, c->addr + 8, list, sizeof(list));
 
 	for (unsigned int i = 0; i < 4; i++)
 		if (r > 0 && !null_or_pages(list[i]))
 			return 0;
 	if (r <= 0 || list[1] == 0)
 		return r <= 0 ? r : 0; /* the first span needs one */
-	r = peek(c, list[1], &used, 8);
+	r = gs__go_peek(c, list[1], &used, 8);
 	/* Who finds it full has added what he wanted all the same (tryAlloc). */
 	return r <= 0 ? r : used <= 16 * GC_BITS_BYTES;
 }
 
 /* A list of blocks of finalizers (mfinal.go, finBlock) or cleanups (mcleanup.go, cleanupBlock). */
-static int check_blocks(const struct check *c, unsigned int link, unsigned int count, uint32_t max)
+static int check_blocks(const struct gs__go_check *c, unsigned int link, unsigned int count,
+			uint32_t max)
 {
 	uint64_t block = 0;
-	int r = peek(c, c->addr, &block, 8);
+	int r = gs__go_peek(c, c->addr, &block, 8);
 
 	for (unsigned int i = 0; r > 0 && block && i < HOPS; i++) {
 		uint32_t n = 0;
 
 		if (!pointer_like(block))
 			return 0;
-		r = peek(c, block + count, &n, 4);
+		r = gs__go_peek(c, block + count, &n, 4);
 		if (r > 0 && n > max)
 			return 0;
 		if (r > 0)
-			r = peek(c, block + link, &block, 8);
+			r = gs__go_peek(c, block + link, &block, 8);
 	}
 	return r;
 }
@@ -249,7 +220,7 @@ static int check_blocks(const struct check *c, unsigned int link, unsigned int c
 int gs__go_more_global_check(const struct gs_memory *mem, const struct gs_go_layout *layout,
 			     enum gs_go_more_global g, gs_addr addr, struct gs_err *err)
 {
-	const struct check c = { .mem = mem, .layout = layout, .addr = addr, .err = err };
+	const struct gs__go_check c = { .mem = mem, .layout = layout, .addr = addr, .err = err };
 
 	switch (g) {
 	case GS_GO_MORE_SEMTABLE:
