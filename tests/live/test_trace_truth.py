@@ -58,15 +58,16 @@ class File:
             else:
                 self.sum = d
 
-    def intervals(self, goid, begin, end):
+    def intervals(self, goid, begin, end, back_ns):
         """The changes of state between two times. Running and being in a system call are one state: from outside only the
-        calls that block are seen. Nor is it a change that a goroutine comes back from one with another P."""
+        calls that block are seen. Nor is it a change that a goroutine comes back from one with another P, on the same thread
+        and within @back_ns."""
         out = []
         changes = self.changes[goid]
         for i, c in enumerate(changes):
             state = STATES.get(c['to'], '-')
             back = state == 'R' and c['from'] == 'Syscall' and i + 1 < len(changes) and changes[i + 1]['to'] == 'Running' \
-                and changes[i + 1]['thread'] == c['thread'] and changes[i + 1]['t'] - c['t'] < 20_000
+                and changes[i + 1]['thread'] == c['thread'] and changes[i + 1]['t'] - c['t'] < back_ns
             if back or (out and out[-1][1] == state):
                 continue
             out.append((c['t'], state, c))
@@ -110,9 +111,14 @@ def side_by_side(a, b, begin, end):
     """Pairs of intervals of all goroutines that both saw, and the goroutines whose sequences differ."""
     pairs, different = [], []
     for goid in sorted(set(a.changes) & set(b.changes)):
-        mine, theirs = a.intervals(goid, begin, end), b.intervals(goid, begin, end)
-        theirs = [x for x in theirs if x[2]['from'] != 'Undetermined']  # told late that it was there all the time
-        m, t = align(mine, theirs)
+        # A thread may be preempted on its way back from a system call, for one of the clocks before and for the other
+        # behind. Then such ways back are no change however long they took.
+        for back_ns in 20_000, end - begin:
+            mine, theirs = a.intervals(goid, begin, end, back_ns), b.intervals(goid, begin, end, back_ns)
+            theirs = [x for x in theirs if x[2]['from'] != 'Undetermined']  # told late that it was there all the time
+            m, t = align(mine, theirs)
+            if m is not None:
+                break
         if m is None:
             text = ''.join(x[1] for x in mine), ''.join(x[1] for x in theirs)
             at = next((i for i, (x, y) in enumerate(zip(*text)) if x != y), min(map(len, text)))
