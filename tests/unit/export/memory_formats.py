@@ -17,6 +17,7 @@ import traceback
 
 PRINT = sys.argv[1]
 SCRIPT_JS = pathlib.Path(__file__).resolve().parents[3] / 'src' / 'export' / 'memory_treemap.js'
+ELEMENTS = (pathlib.Path(__file__).parent / 'page_elements.js').read_text(encoding='utf-8')
 MB = 1 << 20
 RSS = (190 + 48 + 5 + 14 + 3 + 1) * MB + MB // 2 + 1
 WORLDS = ('shop', 'core', 'empty', 'hostile', 'many')
@@ -349,21 +350,7 @@ def test_treemap_script():
 
 
 # A page of as much as the script uses: it draws, zooms, moves by keys and changes sizes.
-JS_PAGE = r'''
-const fs = require('fs'), vm = require('vm');
-class Element {
-  constructor(tag) { Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, style: {}, on: {}, own: '' }); }
-  setAttribute(k, v) {
-    this.attributes[k] = String(v);
-    if (k.startsWith('data-')) this.dataset[k.slice(5)] = String(v);
-  }
-  appendChild(e) { this.children.push(e); e.parentNode = this; return e; }
-  addEventListener(k, f) { this.on[k] = f; }
-  set textContent(t) { this.own = String(t); this.children = []; }
-  get textContent() { return this.own + this.children.map((c) => c.textContent).join(''); }
-  closest() { let e = this; while (e && !(e.attributes.class || '').startsWith('box')) e = e.parentNode; return e; }
-  focus() { document.activeElement = this; }
-}
+JS_PAGE = ELEMENTS + r'''
 const ids = {};
 for (const id of ['result', 'map', 'info', 'sizes', 'out', 'title', 'about', 'legend', 'verdict', 'growth', 'classes', 'incomplete'])
   ids[id] = new Element(id);

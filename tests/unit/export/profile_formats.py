@@ -18,6 +18,7 @@ import traceback
 
 PRINT = sys.argv[1]
 SCRIPT_JS = pathlib.Path(__file__).resolve().parents[3] / 'src' / 'export' / 'profile_flame.js'
+ELEMENTS = (pathlib.Path(__file__).parent / 'page_elements.js').read_text(encoding='utf-8')
 
 # 5: 30 ms on CPU, 20 of them in hot; waits 40 ms for a mutex, 5 for a turn, 12 in fsync, 3 for a CPU.
 # 6: sleeps 50 ms.
@@ -298,21 +299,7 @@ def test_flame_script():
 
 
 # A page of as much as the script uses: it draws, zooms, searches and turns over.
-JS_PAGE = r'''
-const fs = require('fs'), vm = require('vm');
-class Element {
-  constructor(tag) { Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, style: {}, on: {}, own: '' }); }
-  setAttribute(k, v) {
-    this.attributes[k] = String(v);
-    if (k.startsWith('data-')) this.dataset[k.slice(5)] = String(v);
-  }
-  appendChild(e) { this.children.push(e); e.parentNode = this; return e; }
-  addEventListener(k, f) { this.on[k] = f; }
-  set textContent(t) { this.own = String(t); this.children = []; }
-  get textContent() { return this.own + this.children.map((c) => c.textContent).join(''); }
-  closest() { let e = this; while (e && !(e.attributes.class || '').startsWith('box')) e = e.parentNode; return e; }
-  focus() { document.activeElement = this; }
-}
+JS_PAGE = ELEMENTS + r'''
 const ids = {};
 for (const id of ['profile', 'graph', 'info', 'search', 'result', 'reset', 'turn', 'title', 'about', 'legend'])
   ids[id] = new Element(id);
