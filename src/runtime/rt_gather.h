@@ -11,6 +11,9 @@
 
 #include "base/memory.h"
 
+#define GS__G_GAP 512u      /* read over holes of this size rather than in two pieces */
+#define GS__STACK_GAP 2048u /* of the same between stacks */
+
 struct gs__piece {
 	gs_addr addr;
 	uint32_t len, tag;    /* @tag: the caller's */

@@ -7,8 +7,7 @@
  * A parked goroutine cannot run without its saved sp and pc, its status or trackingSeq changing; so
  * if the two readings of a g agree, the stack read in between is the stack of that state. Goroutines
  * that moved are read again on their own, at once, up to GS_RETRIES times, and reported as torn after
- * that. g structures and stacks lie side by side in spans: pieces are sorted by address and
- * neighbours read as one, which is what makes this fast.
+ * that. rt_gather.h is what makes this fast.
  *
  * allgs only grows and its g structures are never freed (runtime/proc.go, allgadd), so a pointer
  * from it stays good.
@@ -19,19 +18,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/rt_gather.h"
 
 #define GS_BATCH 1024u
 #define GS_RETRIES 5
 #define TIME_MAX_NS 600000000000 /* of one pass; a million goroutines take seconds */
-#define G_GAP 512u               /* read over holes of this size rather than in two pieces */
-#define STACK_GAP 2048u
-#define RUN_MAX (256u << 10)
-#define STACK_EAGER (32u << 10) /* of one stack read with the batch; the rest when touched */
-
-struct piece {
-	gs_addr addr;
-	uint32_t len, slot;
-};
+#define STACK_EAGER (32u << 10)  /* of one stack read with the batch; the rest when touched */
 
 /* One goroutine of the batch. */
 struct slot {
@@ -45,11 +37,6 @@ struct slot {
 	struct gs__labels labels;
 };
 
-struct buffer {
-	uint8_t *bytes;
-	size_t cap;
-};
-
 struct pass {
 	struct gs_rt *rt;
 	const struct gs_rt_dump_options *o;
@@ -58,14 +45,11 @@ struct pass {
 	struct gs_incomplete_list *inc;
 	gs_addr ptrs[GS_BATCH];
 	struct slot slot[GS_BATCH];
-	struct piece piece[GS_BATCH];
-	struct gs_read read[GS_BATCH];
-	uint32_t run_of[GS_BATCH];
-	size_t run_at[GS_BATCH];
+	struct gs__piece piece[GS_BATCH]; /* tagged with the index of the slot */
 	gs_addr label_ptr[GS_BATCH];
 	struct gs__labels label[GS_BATCH];
 	uint32_t n;
-	struct buffer gs, stacks;
+	struct gs__gather gs, stacks;
 	uint64_t *keys;
 	gs_addr *argps;
 	uint32_t max_frames;
@@ -81,142 +65,13 @@ struct pass {
 	uint32_t g_size;
 };
 
-static int piece_order(const void *a, const void *b)
-{
-	gs_addr x = ((const struct piece *)a)->addr, y = ((const struct piece *)b)->addr;
-
-	return (x > y) - (x < y);
-}
-
-static void sort_pieces(struct piece *p, uint32_t n)
-{
-	for (uint32_t i = 1; i < n; i++)
-		if (p[i].addr < p[i - 1].addr) {
-			qsort(p, n, sizeof(*p), piece_order);
-			return;
-		}
-}
-
-/* Merge sorted pieces into runs of at most RUN_MAX bytes; read[] and run_of[] are filled.
- * @return the number of runs; *ret_bytes is what they need. */
-static uint32_t plan_runs(struct pass *ps, uint32_t n, uint32_t gap, size_t *ret_bytes)
-{
-	uint32_t runs = 0;
-	size_t total = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct piece *p = &ps->piece[i];
-		struct gs_read *last = runs ? &ps->read[runs - 1] : NULL;
-		gs_addr end = last ? last->addr + last->len : 0;
-
-		if (last && p->addr <= end + gap && p->addr + p->len - last->addr <= RUN_MAX) {
-			size_t grown = p->addr + p->len - last->addr;
-
-			if (grown > last->len) {
-				total += grown - last->len;
-				last->len = grown;
-			}
-		} else {
-			ps->run_at[runs] = total;
-			ps->read[runs++] = (struct gs_read){ .addr = p->addr, .len = p->len };
-			total += p->len;
-		}
-		ps->run_of[i] = runs - 1;
-	}
-	*ret_bytes = total;
-	return runs;
-}
-
-static int reserve(struct buffer *b, size_t need, struct gs_err *err)
-{
-	uint8_t *p;
-
-	if (need <= b->cap)
-		return 0;
-	need += need / 4;
-	p = realloc(b->bytes, need);
-	if (!p)
-		return gs_fail(err, -ENOMEM, 0, "no memory for %zu bytes of goroutine stacks",
-			       need);
-	b->bytes = p;
-	b->cap = need;
-	return 0;
-}
-
-/*
- * Read ps->piece[0..n) (sorted here) into @b, neighbours together. @got is called for each piece with
- * its bytes, or NULL if they cannot be read.
- */
-static int gather(struct pass *ps, uint32_t n, uint32_t gap, struct buffer *b,
-		  void (*got)(struct pass *ps, const struct piece *p, const uint8_t *bytes),
-		  struct gs_err *err)
-{
-	uint32_t runs;
-	size_t need;
-	int r;
-
-	if (n == 0)
-		return 0;
-	sort_pieces(ps->piece, n);
-	runs = plan_runs(ps, n, gap, &need);
-	r = reserve(b, need, err);
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < runs; i++)
-		ps->read[i].buf = b->bytes + ps->run_at[i];
-	r = ps->rt->mem->readv(ps->rt->mem->ctx, ps->read, runs, err);
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct piece *p = &ps->piece[i];
-		const struct gs_read *run = &ps->read[ps->run_of[i]];
-		uint8_t *at = (uint8_t *)run->buf + (p->addr - run->addr);
-
-		/* A hole between two pieces must not cost both of them. */
-		if (run->result < 0 && gs_memory_read(ps->rt->mem, p->addr, at, p->len, NULL) < 0)
-			at = NULL;
-		got(ps, p, at);
-	}
-	return 0;
-}
-
-static void got_first(struct pass *ps, const struct piece *p, const uint8_t *bytes)
-{
-	struct slot *s = &ps->slot[p->slot];
-
-	s->have = bytes != NULL;
-	if (bytes)
-		gs__g_decode(ps->rt, p->addr, bytes, &s->g);
-	else
-		ps->unreadable++;
-}
-
-static void got_second(struct pass *ps, const struct piece *p, const uint8_t *bytes)
-{
-	struct slot *s = &ps->slot[p->slot];
-	struct gs__g again;
-
-	if (bytes)
-		gs__g_decode(ps->rt, p->addr, bytes, &again);
-	s->moved = !bytes || !gs__g_same(&s->g, &again);
-}
-
-static void got_stack(struct pass *ps, const struct piece *p, const uint8_t *bytes)
-{
-	struct slot *s = &ps->slot[p->slot];
-
-	s->stack = bytes;
-	s->stack_at = p->addr;
-	s->stack_len = bytes ? p->len : 0;
-}
-
 static bool runs_now(const struct gs__g *g)
 {
 	return g->status == GS_G_RUNNING;
 }
 
 /* The part of a stack that is read with the batch. @return false if there is nothing to read. */
-static bool stack_piece(const struct gs__g *g, struct piece *ret)
+static bool stack_piece(const struct gs__g *g, struct gs__piece *ret)
 {
 	struct gs__walk_start start;
 	gs_addr len;
@@ -224,8 +79,8 @@ static bool stack_piece(const struct gs__g *g, struct piece *ret)
 	if (runs_now(g) || g->status == GS_G_COPYSTACK || !gs__walk_parked(g, &start))
 		return false;
 	len = g->stack_hi - start.sp;
-	*ret = (struct piece){ .addr = start.sp,
-			       .len = len < STACK_EAGER ? (uint32_t)len : STACK_EAGER };
+	*ret = (struct gs__piece){ .addr = start.sp,
+				   .len = len < STACK_EAGER ? (uint32_t)len : STACK_EAGER };
 	return len > 0;
 }
 
@@ -275,20 +130,83 @@ static bool in_user_code(const struct gs_stack *s)
 	return false;
 }
 
-static int load_batch(struct pass *ps, struct gs_err *err)
+static struct gs__piece g_piece(const struct pass *ps, uint32_t i)
 {
+	return (struct gs__piece){ .addr = ps->ptrs[i], .len = ps->g_size, .tag = i };
+}
+
+static int load_gs(struct pass *ps, struct gs_err *err)
+{
+	const struct gs__piece *p = ps->piece;
 	uint32_t n = 0;
 	int r;
 
 	for (uint32_t i = 0; i < ps->n; i++) {
 		ps->slot[i] = (struct slot){ 0 };
 		if (ps->ptrs[i])
-			ps->piece[n++] = (struct piece){ ps->ptrs[i], ps->g_size, i };
+			ps->piece[n++] = g_piece(ps, i);
 	}
-	r = gather(ps, n, G_GAP, &ps->gs, got_first, err);
+	r = gs__gather(ps->rt->mem, &ps->gs, ps->piece, n, GS__G_GAP, err);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		struct slot *s = &ps->slot[p[i].tag];
+
+		s->have = p[i].bytes != NULL;
+		if (s->have)
+			gs__g_decode(ps->rt, p[i].addr, p[i].bytes, &s->g);
+		else
+			ps->unreadable++;
+	}
+	return r;
+}
+
+static int load_stacks(struct pass *ps, struct gs_err *err)
+{
+	const struct gs__piece *p = ps->piece;
+	uint32_t n = 0;
+	int r;
+
+	for (uint32_t i = 0; i < ps->n; i++)
+		if (ps->slot[i].keep && stack_piece(&ps->slot[i].g, &ps->piece[n]))
+			ps->piece[n++].tag = i;
+	r = gs__gather(ps->rt->mem, &ps->stacks, ps->piece, n, GS__STACK_GAP, err);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		struct slot *s = &ps->slot[p[i].tag];
+
+		s->stack = p[i].bytes;
+		s->stack_at = p[i].addr;
+		s->stack_len = p[i].bytes ? p[i].len : 0;
+	}
+	return r;
+}
+
+/* The second reading: which of them have moved while their stacks were read? */
+static int compare_gs(struct pass *ps, struct gs_err *err)
+{
+	const struct gs__piece *p = ps->piece;
+	struct gs__g again;
+	uint32_t n = 0;
+	int r;
+
+	for (uint32_t i = 0; i < ps->n; i++)
+		if (ps->slot[i].keep)
+			ps->piece[n++] = g_piece(ps, i);
+	r = gs__gather(ps->rt->mem, &ps->gs, ps->piece, n, GS__G_GAP, err);
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		struct slot *s = &ps->slot[p[i].tag];
+
+		if (p[i].bytes)
+			gs__g_decode(ps->rt, p[i].addr, p[i].bytes, &again);
+		s->moved = !p[i].bytes || !gs__g_same(&s->g, &again);
+	}
+	return r;
+}
+
+static int load_batch(struct pass *ps, struct gs_err *err)
+{
+	int r = load_gs(ps, err);
+
 	if (r < 0)
 		return r;
-	n = 0;
 	for (uint32_t i = 0; i < ps->n; i++) {
 		struct slot *s = &ps->slot[i];
 		const struct gs_frame *start;
@@ -296,17 +214,11 @@ static int load_batch(struct pass *ps, struct gs_err *err)
 		s->keep = s->have && wanted(ps, &s->g);
 		if (s->keep && !ps->o->system && starts_in_runtime(ps->rt, &s->g, &start))
 			s->keep = calls_back(start);
-		if (s->keep && !ps->o->no_stacks && stack_piece(&s->g, &ps->piece[n]))
-			ps->piece[n++].slot = i;
 	}
-	r = gather(ps, n, STACK_GAP, &ps->stacks, got_stack, err);
-	if (r < 0 || ps->o->no_stacks)
-		return r;
-	n = 0;
-	for (uint32_t i = 0; i < ps->n; i++)
-		if (ps->slot[i].keep)
-			ps->piece[n++] = (struct piece){ ps->ptrs[i], ps->g_size, i };
-	return gather(ps, n, G_GAP, &ps->gs, got_second, err);
+	if (ps->o->no_stacks)
+		return 0;
+	r = load_stacks(ps, err);
+	return r < 0 ? r : compare_gs(ps, err);
 }
 
 static int load_labels(struct pass *ps, struct gs_arena *arena, struct gs_err *err)
@@ -403,7 +315,7 @@ static void retry_slot(struct pass *ps, struct slot *s, struct gs__stack_view vi
 	struct gs__g again;
 
 	for (int i = 0; i < GS_RETRIES; i++) {
-		struct piece p;
+		struct gs__piece p;
 
 		if (!read_g(ps, s->g.addr, &s->g))
 			break;
@@ -414,9 +326,9 @@ static void retry_slot(struct pass *ps, struct slot *s, struct gs__stack_view vi
 			s->keep = false;
 			return;
 		}
-		if (stack_piece(&s->g, &p) && reserve(&ps->gs, p.len, NULL) == 0 &&
-		    gs_memory_read(ps->rt->mem, p.addr, ps->gs.bytes, p.len, NULL) == 0) {
-			s->stack = ps->gs.bytes;
+		if (stack_piece(&s->g, &p) &&
+		    gs__gather(ps->rt->mem, &ps->gs, &p, 1, 0, NULL) == 0 && p.bytes) {
+			s->stack = p.bytes;
 			s->stack_at = p.addr;
 			s->stack_len = p.len;
 		}
@@ -668,8 +580,8 @@ static void pass_free(struct pass *ps)
 {
 	if (!ps)
 		return;
-	free(ps->gs.bytes);
-	free(ps->stacks.bytes);
+	gs__gather_free(&ps->gs);
+	gs__gather_free(&ps->stacks);
 	free(ps->keys);
 	free(ps->argps);
 	free(ps->slow[0]);

@@ -8,8 +8,6 @@
 #include "runtime/rt_roots.h"
 
 #define GS__BATCH 512u
-#define GS__G_GAP 512u               /* read over holes of this size rather than in two pieces */
-#define GS__STACK_GAP 2048u          /* of the same between stacks */
 #define GS__TIME_MAX_NS 120000000000 /* of one pass: what is not done by then is left out */
 #define GS__SUDOG_MAX 512u           /* bytes of a sudog that is believed */
 
