@@ -12,7 +12,6 @@
 #include "runtime/rt_roots.h"
 
 #define GOROUTINES 8
-#define PATCHES 48
 
 enum { SUDOGS = 0x2c000000, SUDOG_STRIDE = 128, MASKS = 0x2d000000, DATA = 0x40000000 };
 
@@ -58,58 +57,28 @@ static void look(struct gs_rt *rt)
 	(void)!gs_rt_global_roots(rt, visit, NULL, &inc, NULL);
 }
 
-/* The words worth lying about: variables, the list, g structures, stacks, sudogs, masks, moduledata. */
-static gs_addr place(const struct gs_world *w, const uint8_t *p)
+/* Sudogs, masks, function tables, moduledata. */
+static gs_addr place(const struct gs_world *w, uint32_t which, uint32_t i, uint32_t off)
 {
-	uint32_t off = (uint32_t)(p[2] | p[3] << 8);
-	uint32_t i = p[1] % GOROUTINES;
-
-	switch (p[0] % 8) {
+	switch (which) {
 	case 0:
-		return WORLD_VARS + off % 64;
-	case 1:
-		return WORLD_LIST + off % (8 * GOROUTINES);
-	case 2:
-		return WORLD_GS + i * WORLD_G_STRIDE + off % WORLD_G_STRIDE;
-	case 3:
-		return WORLD_STACKS + i * WORLD_STACK_SIZE + WORLD_STACK_SIZE - 8 - off % 512;
-	case 4:
 		return SUDOGS + i * SUDOG_STRIDE + off % SUDOG_STRIDE;
-	case 5:
+	case 1:
 		return MASKS + off % 64;
-	case 6:
+	case 2:
 		return w->at.pclntab + off % w->at.pclntab_size;
 	default:
 		return w->at.moduledata + off % 640;
 	}
 }
 
-/* Small values as they are; others become something that exists, or what the input says. */
-static uint64_t value(const struct gs_world *w, const uint8_t *p, uint64_t v)
-{
-	static const gs_addr bases[] = { WORLD_GS, WORLD_STACKS, WORLD_LIST, SUDOGS, MASKS, DATA };
-
-	switch (p[4] % 4) {
-	case 0:
-		return v;
-	case 1:
-		return bases[v % GS_ARRAY_SIZE(bases)] + (v >> 8) % 4096;
-	case 2:
-		return world_pc(w, (int)(v % WORLD_N_FUNCS), (unsigned int)(v >> 8) % 64);
-	default:
-		return v % 64;
-	}
-}
-
-static void patch(struct gs_world *w, const uint8_t *data, size_t size)
-{
-	for (size_t n = 0; size >= 14 && n < PATCHES; n++, data += 14, size -= 14) {
-		uint64_t v;
-
-		memcpy(&v, data + 6, sizeof(v));
-		world_put64(w, place(w, data), value(w, data, v));
-	}
-}
+static const gs_addr bases[] = { WORLD_GS, WORLD_STACKS, WORLD_LIST, SUDOGS, MASKS, DATA };
+static const struct world_lies lies = { .n = GOROUTINES,
+					.base = bases,
+					.n_bases = GS_ARRAY_SIZE(bases),
+					.span = 4096,
+					.places = 4,
+					.place = place };
 
 /* A goroutine in gopark, below main.holder, which asyncPreempt or sigpanic may have interrupted. */
 static void add_holder(struct gs_world *w, uint32_t i)
@@ -177,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		w.rt->module[0].md.edata = DATA + 2048;
 		w.rt->module[0].md.bss = w.rt->module[0].md.ebss = DATA;
 		look(w.rt);
-		patch(&w, data + 1, size - 1);
+		world_lie(&w, &lies, data + 1, size - 1);
 		look(w.rt);
 	}
 	world_deinit(&w);

@@ -10,7 +10,6 @@
 #include "go_world.h"
 
 #define GOROUTINES 6
-#define PATCHES 48
 
 static size_t sum;
 
@@ -41,57 +40,28 @@ static void dump(struct gs_rt *rt)
 	(void)!gs_rt_sched_read(rt, &sched, NULL);
 }
 
-/* The words worth lying about: variables, the list, g structures, stacks, an M, labels. */
-static gs_addr place(const struct gs_world *w, const uint8_t *p)
+/* An M, labels, moduledata. */
+static gs_addr place(const struct gs_world *w, uint32_t which, uint32_t i, uint32_t off)
 {
-	uint32_t off = (uint32_t)(p[2] | p[3] << 8);
-	uint32_t i = p[1] % GOROUTINES;
-
-	switch (p[0] % 7) {
+	(void)i; /* they are of all goroutines */
+	switch (which) {
 	case 0:
-		return WORLD_VARS + off % 64;
-	case 1:
-		return WORLD_LIST + off % (8 * GOROUTINES);
-	case 2:
-		return WORLD_GS + i * WORLD_G_STRIDE + off % WORLD_G_STRIDE;
-	case 3:
-		return WORLD_STACKS + i * WORLD_STACK_SIZE + WORLD_STACK_SIZE - 8 - off % 512;
-	case 4:
 		return WORLD_MS + off % 2048;
-	case 5:
+	case 1:
 		return WORLD_LABELS + off % 1024;
 	default:
 		return w->at.moduledata + off % 600;
 	}
 }
 
-/* Small values as they are; others become something that exists, or what the input says. */
-static uint64_t value(const struct gs_world *w, const uint8_t *p, uint64_t v)
-{
-	static const gs_addr bases[] = { WORLD_GS,   WORLD_STACKS, WORLD_LIST,
-					 WORLD_VARS, WORLD_LABELS, WORLD_MS };
-
-	switch (p[4] % 4) {
-	case 0:
-		return v;
-	case 1:
-		return bases[v % GS_ARRAY_SIZE(bases)] + (v >> 8) % 8192;
-	case 2:
-		return world_pc(w, (int)(v % WORLD_N_FUNCS), (unsigned int)(v >> 8) % 64);
-	default:
-		return v % 64;
-	}
-}
-
-static void patch(struct gs_world *w, const uint8_t *data, size_t size)
-{
-	for (size_t n = 0; size >= 14 && n < PATCHES; n++, data += 14, size -= 14) {
-		uint64_t v;
-
-		memcpy(&v, data + 6, sizeof(v));
-		world_put64(w, place(w, data), value(w, data, v));
-	}
-}
+static const gs_addr bases[] = { WORLD_GS,   WORLD_STACKS, WORLD_LIST,
+				 WORLD_VARS, WORLD_LABELS, WORLD_MS };
+static const struct world_lies lies = { .n = GOROUTINES,
+					.base = bases,
+					.n_bases = GS_ARRAY_SIZE(bases),
+					.span = 8192,
+					.places = 3,
+					.place = place };
 
 static void build(struct gs_world *w)
 {
@@ -112,9 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	build(&w);
 	/* The first bit decides whether the lies begin before or after opening. */
 	if (size && (data[0] & 0x80))
-		patch(&w, data, size);
+		world_lie(&w, &lies, data, size);
 	if (gs_rt_open(w.target, &w.rt, NULL) == 0) {
-		patch(&w, data, size);
+		world_lie(&w, &lies, data, size);
 		dump(w.rt);
 		dump(w.rt);
 	}

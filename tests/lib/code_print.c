@@ -10,43 +10,12 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "golang/buildinfo.h"
+#include "go_program.h"
 #include "golang/code_sites.h"
-#include "golang/moduledata.h"
-#include "golang/pclntab.h"
-#include "image/image.h"
 
-struct program {
-	struct gs_image *img;
-	struct gs_arena *arena;
-	struct gs_go_pclntab *tab;
-};
-
-static int open_program(struct program *p, const char *file, struct gs_err *err)
-{
-	struct gs_cursor bytes, none = { 0 };
-	struct gs_go_buildinfo build;
-	struct gs_go_moduledata md;
-	gs_addr addr;
-	int r;
-
-	r = gs_image_open(file, &p->img, err);
-	if (r == 0)
-		r = gs_go_buildinfo_read(p->img, p->arena, &build, err);
-	if (r == 0)
-		r = gs_go_pclntab_find(p->img, &bytes, &addr, err);
-	if (r == 0)
-		r = gs_go_moduledata_find(p->img, build.release.minor, &bytes, addr, &md, err);
-	if (r != 0)
-		return r < 0 ? r : gs_fail(err, -GS_E_NOT_GO, 0, "no Go tables in %s", file);
-	return gs_go_pclntab_open(&bytes, build.release.minor, md.text, &none, &p->tab, err);
-}
-
-static void print_function(const struct program *p, const struct gs_go_func *f, int64_t *io_ns)
+static void print_function(const struct go_program *p, const struct gs_go_func *f, int64_t *io_ns)
 {
 	static const char *const kinds[] = {
 		"?", "push", "entry", "branch", "ret", "tail", "call"
@@ -81,7 +50,7 @@ static void print_function(const struct program *p, const struct gs_go_func *f, 
 
 int main(int argc, char **argv)
 {
-	struct program p = { .arena = gs_arena_new(0) };
+	struct go_program p;
 	struct gs_go_func f;
 	struct gs_err err;
 	int64_t ns = 0;
@@ -91,7 +60,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: code_print FILE\n");
 		return 2;
 	}
-	r = open_program(&p, argv[1], &err);
+	r = go_program_open(&p, argv[1], 0, &err);
 	for (uint32_t i = 0; r == 0 && i < gs_go_pclntab_count(p.tab); i++) {
 		r = gs_go_func_at(p.tab, i, &f, &err);
 		if (r == 0)
@@ -101,8 +70,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "code_print: %s\n", err.text);
 	else
 		fprintf(stderr, "%" PRId64 " us\n", ns / 1000);
-	gs_go_pclntab_free(p.tab);
-	gs_image_free(p.img);
-	gs_arena_free(p.arena);
+	go_program_close(&p);
 	return r < 0 ? 1 : 0;
 }

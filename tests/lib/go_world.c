@@ -144,6 +144,39 @@ void world_deinit(struct gs_world *w)
 	*w = (struct gs_world){ 0 };
 }
 
+int world_setup(void **state)
+{
+	static struct gs_world w;
+
+	world_init(&w, 27, "go1.27.3");
+	*state = &w;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	world_deinit(*state);
+	return 0;
+}
+
+void world_open_rt(struct gs_world *w)
+{
+	struct gs_err err = { 0 };
+	int r = gs_rt_open(w->target, &w->rt, &err);
+
+	if (r < 0)
+		fprintf(stderr, "go_world: %s\n", err.text);
+	must(r == 0);
+}
+
+uint64_t world_missing(const struct gs_incomplete_list *l, const char *what)
+{
+	for (uint32_t i = 0; i < l->n; i++)
+		if (strcmp(l->item[i].what, what) == 0)
+			return l->item[i].count;
+	return 0;
+}
+
 /* A goroutine parked in gopark, called by @func, which goexit called. */
 uint32_t world_add_parked(struct gs_world *w, int func)
 {

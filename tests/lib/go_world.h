@@ -77,5 +77,25 @@ void world_put_field(struct gs_world *w, uint32_t i, enum gs_go_field f, uint64_
 gs_addr world_pc(const struct gs_world *w, int func, unsigned int off);
 /** Add a goroutine parked in gopark, called by @func, which goexit called. @return its index. */
 uint32_t world_add_parked(struct gs_world *w, int func);
+/** For cmocka: *state is a world of Go 1.27, the same for all tests of a program. */
+int world_setup(void **state);
+int world_teardown(void **state);
+/** Open w->rt. */
+void world_open_rt(struct gs_world *w);
+/** How much of @what a list of what is missing says. */
+uint64_t world_missing(const struct gs_incomplete_list *l, const char *what);
+
+/* For fuzzers: how the memory of a world lies. */
+struct world_lies {
+	uint32_t n;          /* goroutines */
+	const gs_addr *base; /* where made-up pointers lead, @span bytes from each */
+	size_t n_bases;
+	uint32_t span;
+	uint32_t places; /* kinds of places beside those that every world has */
+	/* An address of kind @which < places that has to do with goroutine @i. */
+	gs_addr (*place)(const struct gs_world *w, uint32_t which, uint32_t i, uint32_t off);
+};
+/** Overwrite words, each of 14 bytes of @data: 6 of place, 8 of value. */
+void world_lie(struct gs_world *w, const struct world_lies *l, const uint8_t *data, size_t size);
 
 #endif

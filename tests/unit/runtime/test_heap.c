@@ -205,10 +205,7 @@ static void read_heap(struct heap_world *w)
 
 static uint64_t missing(const struct heap_world *w, const char *what)
 {
-	for (uint32_t i = 0; i < w->inc.n; i++)
-		if (strcmp(w->inc.item[i].what, what) == 0)
-			return w->inc.item[i].count;
-	return 0;
+	return world_missing(&w->inc, what);
 }
 
 static const struct gs_rt_span *find(const struct heap_world *w, gs_addr addr)
@@ -728,7 +725,6 @@ static int count_record(void *ctx, const struct gs_rt_mem_record *r)
 static void open_profile(struct profile_world *p)
 {
 	uint8_t zeros[0x10000] = { 0 };
-	struct gs_err err = { 0 };
 
 	*p = (struct profile_world){ 0 };
 	world_init(&p->world, 27, "go1.27.3");
@@ -736,8 +732,7 @@ static void open_profile(struct profile_world *p)
 	world_put(&p->world, BUCKETS, zeros, sizeof(zeros));
 	world_put64(&p->world, BUCKET_VARS, BUCKETS);
 	world_put64(&p->world, BUCKET_VARS + 8, 512 << 10);
-	if (gs_rt_open(p->world.target, &p->world.rt, &err) < 0)
-		fail_msg("%s", err.text);
+	world_open_rt(&p->world);
 	p->more.addr[GS_GO_MORE_MBUCKETS] = BUCKET_VARS;
 	p->more.checked[GS_GO_MORE_MBUCKETS] = true;
 	p->more.addr[GS_GO_MORE_MEM_PROFILE_RATE] = BUCKET_VARS + 8;

@@ -11,41 +11,10 @@
 
 enum { SUDOGS = 0x2c000000, CHANS = 0x2c100000, HEAP = 0x40000000, MASKS = 0x2d000000 };
 
-static struct gs_world the_world;
-
 struct seen {
 	gs_addr value[512], slot[512];
 	uint32_t which[512], n;
 };
-
-static int setup(void **state)
-{
-	world_init(&the_world, 27, "go1.27.3");
-	*state = &the_world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_deinit(*state);
-	return 0;
-}
-
-static void open_rt(struct gs_world *w)
-{
-	struct gs_err err = { 0 };
-
-	if (gs_rt_open(w->target, &w->rt, &err) < 0)
-		fail_msg("%s", err.text);
-}
-
-static uint64_t missing(const struct gs_incomplete_list *l, const char *what)
-{
-	for (uint32_t i = 0; i < l->n; i++)
-		if (strcmp(l->item[i].what, what) == 0)
-			return l->item[i].count;
-	return 0;
-}
 
 static struct gs_rt_gs *read_gs(struct gs_world *w, struct gs_incomplete_list *inc)
 {
@@ -185,7 +154,7 @@ static void test_waits(void **state)
 	uint32_t n;
 
 	add_waits(w);
-	open_rt(w);
+	world_open_rt(w);
 	gs = read_gs(w, &inc);
 	g = gs_rt_gs_all(gs, &n);
 	assert_int_equal(n, 9);
@@ -204,7 +173,7 @@ static void test_waits(void **state)
 	/* The circle: its sudogs some times, and that something is wrong. */
 	assert_int_equal(g[8].block, GS_RT_BLOCK_SELECT);
 	assert_true(g[8].objects_unknown && g[8].n_objects >= 3 && g[8].n_objects < 16);
-	assert_int_equal(missing(&inc, "waits_broken"), 3);
+	assert_int_equal(world_missing(&inc, "waits_broken"), 3);
 	sudogs = gs_rt_gs_sudogs(gs, &n);
 	for (uint32_t i = 1; i < n; i++)
 		assert_true(sudogs[i - 1] <= sudogs[i]);
@@ -239,7 +208,7 @@ static void test_torn(void **state)
 	world_add_parked(w, WORLD_WORKER);
 	put_sudog(w, 0, 0, CHANS, true, 0);
 	set_wait(w, 0, RECEIVE, sudog_at(0));
-	open_rt(w);
+	world_open_rt(w);
 	/* below sp: only seen when nothing is known of the stack */
 	world_put64(w, WORLD_STACKS + 0x100, HEAP + 0x40);
 	s = stack_of(w, 0, true, &inc);
@@ -252,11 +221,11 @@ static void test_torn(void **state)
 	assert_true(g[0].torn);
 	assert_int_equal(g[0].block, GS_RT_BLOCK_NONE);
 	assert_int_equal(g[0].n_objects, 0);
-	assert_int_equal(missing(&inc, "goroutines_torn"), 1);
+	assert_int_equal(world_missing(&inc, "goroutines_torn"), 1);
 	gs_rt_gs_free(gs);
 	s = stack_of(w, 0, true, &inc);
 	assert_true(has(&s, HEAP + 0x40));
-	assert_int_equal(missing(&inc, "stacks_conservative"), 1);
+	assert_int_equal(world_missing(&inc, "stacks_conservative"), 1);
 	gs_target_fake_on_read(w->target, NULL, NULL);
 }
 
@@ -324,6 +293,18 @@ static void put_masks(struct gs_world *w)
 	world_put(w, rodata + WORLD_MASK_B, b, 1);
 }
 
+/* A goroutine parked in gopark, called by main.holder. @return the sp of main.holder */
+static gs_addr add_holder(struct gs_world *w)
+{
+	static const struct made_frame frames[] = { { WORLD_GOPARK, 0x18, 0x20 },
+						    { WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME } };
+	uint32_t i = world_add_parked(w, WORLD_HOLDER);
+	gs_addr sp = put_frames(w, i, frames, 2, 1);
+
+	put_holder(w, sp);
+	return sp;
+}
+
 static void assert_seen(const struct seen *s, const gs_addr *want, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -335,18 +316,14 @@ static void assert_seen(const struct seen *s, const gs_addr *want, size_t n)
 
 static void test_maps(void **state)
 {
-	static const struct made_frame frames[] = { { WORLD_GOPARK, 0x18, 0x20 },
-						    { WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME } };
 	static const gs_addr first[] = { LOCAL2, ARG0 }, second[] = { LOCAL0, LOCAL1, ARG1 };
 	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	gs_addr sp;
 
-	world_add_parked(w, WORLD_HOLDER);
-	sp = put_frames(w, 0, frames, 2, 1);
-	put_holder(w, sp);
-	open_rt(w);
+	sp = add_holder(w);
+	world_open_rt(w);
 	put_masks(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_seen(&s, first, 2);
@@ -377,25 +354,21 @@ static void test_entry(void **state)
 	world_put64(w, sp + 8, ARG0);
 	world_put64(w, sp + 16, ARG1);
 	world_put64(w, sp + 24, LOCAL0);
-	open_rt(w);
+	world_open_rt(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_seen(&s, both, 3);
 }
 
 static void test_stack_objects(void **state)
 {
-	static const struct made_frame frames[] = { { WORLD_GOPARK, 0x18, 0x20 },
-						    { WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME } };
 	static const gs_addr through_b[] = { ARG0, IN_A1 }, only_b[] = { ARG0, IN_B0 };
 	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	gs_addr sp;
 
-	world_add_parked(w, WORLD_HOLDER);
-	sp = put_frames(w, 0, frames, 2, 1);
-	put_holder(w, sp);
-	open_rt(w);
+	sp = add_holder(w);
+	world_open_rt(w);
 	put_masks(w);
 	/* the live local points into B, B's pointer out */
 	world_put64(w, sp + WORLD_HOLDER_LOCALS + 16, sp + WORLD_HOLDER_B + 4);
@@ -433,7 +406,7 @@ static void test_interrupted(void **state)
 	put_holder(w, sp);
 	put_holder(w, sp + WORLD_HOLDER_FRAME + 8);
 	world_put64(w, sp - 0x20, HEAP + 0x3000); /* a saved register */
-	open_rt(w);
+	world_open_rt(w);
 	put_masks(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_true(has(&s, HEAP + 0x3000));
@@ -457,7 +430,7 @@ static void test_fault(void **state)
 
 	world_add_parked(w, WORLD_HOLDER);
 	put_holder(w, put_frames(w, 0, frames, 3, 2));
-	open_rt(w);
+	world_open_rt(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_int_equal(s.n, 0); /* never goes on, and its deferred calls are none */
 }
@@ -483,7 +456,7 @@ static void test_defers(void **state)
 	world_put64(w, HEAP + 0x5000 + fn, HEAP + 0x4100);
 	world_put64(w, HEAP + 0x5000 + link, sp);
 	world_put_field(w, 0, GS_GO_G_DEFER, sp);
-	open_rt(w);
+	world_open_rt(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_true(s.n < 40); /* a circle is not followed for long */
 	assert_true(has(&s, HEAP + 0x4000) && has(&s, HEAP + 0x4100) && has(&s, HEAP + 0x5000));
@@ -492,38 +465,30 @@ static void test_defers(void **state)
 /* A stack that cannot be walked counts whole. */
 static void test_broken(void **state)
 {
-	static const struct made_frame frames[] = { { WORLD_GOPARK, 0x18, 0x20 },
-						    { WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME } };
 	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct seen s;
 	gs_addr sp;
 
-	world_add_parked(w, WORLD_HOLDER);
-	sp = put_frames(w, 0, frames, 2, 1);
-	put_holder(w, sp);
+	sp = add_holder(w);
 	world_put64(w, sp + WORLD_HOLDER_FRAME, 0x77777777); /* instead of goexit */
-	open_rt(w);
+	world_open_rt(w);
 	s = stack_of(w, 0, true, &inc);
 	assert_true(has(&s, LOCAL0) && has(&s, IN_B1) && has(&s, ARG1));
-	assert_int_equal(missing(&inc, "stacks_broken"), 1);
+	assert_int_equal(world_missing(&inc, "stacks_broken"), 1);
 }
 
 static void test_visitor_ends(void **state)
 {
-	static const struct made_frame frames[] = { { WORLD_GOPARK, 0x18, 0x20 },
-						    { WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME } };
 	struct gs_world *w = *state;
 	struct gs_incomplete_list inc;
 	struct gs_err err = { 0 };
 	uint32_t which[3] = { 0, 1, 2 };
 	struct gs_rt_gs *gs;
 
-	for (uint32_t i = 0; i < 3; i++) {
-		world_add_parked(w, WORLD_HOLDER);
-		put_holder(w, put_frames(w, i, frames, 2, 1));
-	}
-	open_rt(w);
+	for (int i = 0; i < 3; i++)
+		add_holder(w);
+	world_open_rt(w);
 	gs = read_gs(w, &inc);
 	for (uint64_t nth = 1; nth < 40; nth++) { /* reads that fail cost what they read, no more */
 		struct seen s = { 0 };
@@ -549,7 +514,7 @@ static void test_globals(void **state)
 	uint8_t mask[9] = { 0x05, 0x80, 0, 0, 0, 0, 0, 0, 0xa1 };
 
 	world_add_parked(w, WORLD_WORKER);
-	open_rt(w);
+	world_open_rt(w);
 	md = &w->rt->module[0].md;
 	/* a module with a data section of 64 words */
 	w->rt->module[0].md.data = HEAP;
@@ -572,7 +537,7 @@ static void test_globals(void **state)
 	s.n = 0;
 	gs_assert_ok(gs_rt_global_roots(w->rt, collect_global, &s, &inc, &err), &err);
 	assert_int_equal(s.n, 64);
-	assert_int_equal(missing(&inc, "globals_conservative"), 1);
+	assert_int_equal(world_missing(&inc, "globals_conservative"), 1);
 }
 
 static void test_names(void **state)
@@ -585,7 +550,7 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 		TEST(test_waits),        TEST(test_torn),          TEST(test_maps),
 		TEST(test_entry),        TEST(test_stack_objects), TEST(test_interrupted),
 		TEST(test_fault),        TEST(test_defers),        TEST(test_broken),

@@ -8,30 +8,13 @@
 #include "go_world.h"
 #include "test.h"
 
-static struct gs_world the_world;
 static bool flipping; /* change goroutine 0 before each read */
 static uint8_t tick;
 
 static int setup(void **state)
 {
-	world_init(&the_world, 27, "go1.27.3");
 	flipping = false;
-	*state = &the_world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_deinit(*state);
-	return 0;
-}
-
-static void open_rt(struct gs_world *w)
-{
-	struct gs_err err = { 0 };
-
-	if (gs_rt_open(w->target, &w->rt, &err) < 0)
-		fail_msg("%s", err.text);
+	return world_setup(state);
 }
 
 /* What a visit saw. Labels and frames are copied where a test looks at them later. */
@@ -51,14 +34,6 @@ static int collect(void *ctx, const struct gs_goroutine *g)
 		snprintf(s->label, sizeof(s->label), "%.*s=%.*s/%u", (int)g->labels[0].key_len,
 			 g->labels[0].key, (int)g->labels[0].value_len, g->labels[0].value,
 			 g->n_labels);
-	return 0;
-}
-
-static uint64_t missing(const struct gs_incomplete_list *l, const char *what)
-{
-	for (uint32_t i = 0; i < l->n; i++)
-		if (strcmp(l->item[i].what, what) == 0)
-			return l->item[i].count;
 	return 0;
 }
 
@@ -83,7 +58,7 @@ static void test_parked(void **state)
 	world_add_parked(w, WORLD_RT_MAIN);
 	world_add_parked(w, WORLD_WORKER);
 	world_add_parked(w, WORLD_BGSWEEP);
-	open_rt(w);
+	world_open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 2); /* bgsweep is the runtime's own */
 	assert_int_equal(inc.n, 0);
@@ -120,7 +95,7 @@ static void test_patch_release(void **state)
 
 		world_init(&w, versions[i][4] == '4' ? 24 : 23, versions[i]);
 		world_add_parked(&w, WORLD_WORKER);
-		open_rt(&w);
+		world_open_rt(&w);
 		assert_int_equal(gs_rt_facts(w.rt)->layout.offset[GS_GO_M_ALLLINK], alllink[i]);
 		world_deinit(&w);
 	}
@@ -140,7 +115,7 @@ static void test_options(void **state)
 	world_add_parked(w, WORLD_WORKER);
 	world_add_parked(w, WORLD_BGSWEEP);
 	world_put_field(w, world_add_parked(w, WORLD_WORKER), GS_GO_G_ATOMICSTATUS, WORLD_RAW_DEAD);
-	open_rt(w);
+	world_open_rt(w);
 	dump(w, &sys, &s, &inc);
 	assert_int_equal(s.n, 3);
 	assert_true(s.g[2].system);
@@ -172,7 +147,7 @@ static void test_states(void **state)
 	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_WAITING | WORLD_RAW_SCAN);
 	i = world_add_parked(w, WORLD_WORKER);
 	world_put_field(w, i, GS_GO_G_ATOMICSTATUS, WORLD_RAW_RUNNING);
-	open_rt(w);
+	world_open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 4);
 	assert_int_equal(s.g[1].state, GS_G_SYSCALL);
@@ -182,7 +157,7 @@ static void test_states(void **state)
 	assert_int_equal(s.g[2].state, GS_G_WAITING);
 	assert_ptr_equal(s.g[2].stack, s.g[0].stack); /* equal stacks are one */
 	assert_int_equal(s.g[3].stack->end, GS_STACK_NONE);
-	assert_int_equal(missing(&inc, "running_without_stack"), 1);
+	assert_int_equal(world_missing(&inc, "running_without_stack"), 1);
 }
 
 static void test_wild_pointers(void **state)
@@ -195,7 +170,7 @@ static void test_wild_pointers(void **state)
 	world_add_parked(w, WORLD_WORKER);
 	for (int k = 0; k < 20; k++)
 		world_add_parked(w, WORLD_WORKER);
-	open_rt(w);
+	world_open_rt(w);
 	world_put64(w, WORLD_LIST + 8 * 3, 0xdeadbeef0000); /* no memory there */
 	world_put64(w, WORLD_LIST + 8 * 4, 0);
 	world_put64(w, WORLD_LIST + 8 * 5, 0xffffffffffffff00);
@@ -205,8 +180,8 @@ static void test_wild_pointers(void **state)
 	world_put_field(w, i, GS_GO_G_SCHED_PC, 0x1234);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 21 - 3);
-	assert_int_equal(missing(&inc, "goroutines_unreadable"), 2);
-	assert_int_equal(missing(&inc, "stacks_broken"), 2);
+	assert_int_equal(world_missing(&inc, "goroutines_unreadable"), 2);
+	assert_int_equal(world_missing(&inc, "stacks_broken"), 2);
 }
 
 static void test_cyclic_stack(void **state)
@@ -219,12 +194,12 @@ static void test_cyclic_stack(void **state)
 	world_add_parked(w, WORLD_SPIN);
 	for (int k = 0; k < 8; k++) /* every word returns into a function without a frame */
 		world_put64(w, sp + 8ul * (unsigned int)k, world_pc(w, WORLD_SPIN, 0x10));
-	open_rt(w);
+	world_open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 1);
 	assert_int_equal(s.g[0].stack->end, GS_STACK_BROKEN);
 	assert_in_range(s.g[0].stack->n_frames, 1, 16);
-	assert_int_equal(missing(&inc, "stacks_broken"), 1);
+	assert_int_equal(world_missing(&inc, "stacks_broken"), 1);
 }
 
 static void test_lying_length(void **state)
@@ -236,13 +211,13 @@ static void test_lying_length(void **state)
 	struct seen s = { 0 };
 
 	world_add_parked(w, WORLD_WORKER);
-	open_rt(w);
+	world_open_rt(w);
 	world_put64(w, WORLD_VARS, 1ull << 40);
 	assert_int_equal(gs_rt_goroutines(w->rt, &plain, collect, &s, &inc, &err), -GS_E_BAD_DATA);
 	assert_non_null(strstr(err.text, "1099511627776"));
 	world_put64(w, WORLD_VARS, 3000); /* more than the array has */
 	assert_int_equal(gs_rt_goroutines(w->rt, &plain, collect, &s, &inc, &err), 0);
-	assert_true(missing(&inc, "goroutines_unreadable") > 0);
+	assert_true(world_missing(&inc, "goroutines_unreadable") > 0);
 }
 
 static void flip(void *ctx, struct gs_target *t, gs_addr addr, size_t len)
@@ -265,7 +240,7 @@ static void test_torn(void **state)
 
 	world_add_parked(w, WORLD_WORKER);
 	world_add_parked(w, WORLD_WORKER);
-	open_rt(w);
+	world_open_rt(w);
 	gs_target_fake_on_read(w->target, flip, w);
 	flipping = true;
 	dump(w, NULL, &s, &inc);
@@ -274,7 +249,7 @@ static void test_torn(void **state)
 	assert_true(s.g[0].moved);
 	assert_int_equal(s.g[0].stack->n_frames, 0);
 	assert_int_equal(s.g[1].stack->end, GS_STACK_COMPLETE);
-	assert_int_equal(missing(&inc, "goroutines_torn"), 1);
+	assert_int_equal(world_missing(&inc, "goroutines_torn"), 1);
 }
 
 static void test_labels(void **state)
@@ -303,7 +278,7 @@ static void test_labels(void **state)
 	world_put64(w, WORLD_LABELS + 0x300, WORLD_LABELS);
 	world_put64(w, WORLD_LABELS + 0x308, 1ull << 60);
 	world_put64(w, WORLD_LABELS + 0x310, 1ull << 60);
-	open_rt(w);
+	world_open_rt(w);
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 4);
 	assert_int_equal(s.g[1].n_labels, 1);
@@ -324,12 +299,12 @@ static void test_thread_cycle(void **state)
 	world_put64(w, WORLD_MS + (gs_addr)w->layout.offset[GS_GO_M_ALLLINK], WORLD_MS);
 	world_put64(w, WORLD_MS + (gs_addr)w->layout.offset[GS_GO_M_PROCID], 77);
 	world_put64(w, WORLD_VARS + 16, WORLD_MS);
-	open_rt(w);
+	world_open_rt(w);
 	w->rt->facts.globals.addr[GS_GO_GLOBAL_ALLM] =
 		WORLD_VARS + 16; /* even if the check refused it */
 	dump(w, NULL, &s, &inc);
 	assert_int_equal(s.n, 1);
-	assert_int_equal(missing(&inc, "threads_unreadable"), 1);
+	assert_int_equal(world_missing(&inc, "threads_unreadable"), 1);
 }
 
 static void test_read_failures(void **state)
@@ -388,7 +363,7 @@ static void test_hidden_names(void **state)
 	assert_true(gs__runtime_internal("runtime.", 27));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

@@ -5,23 +5,11 @@
 #include "go_world.h"
 #include "test.h"
 
-static struct gs_world the_world;
-
 static int setup(void **state)
 {
-	struct gs_err err = { 0 };
-
-	world_init(&the_world, 27, "go1.27.3");
-	world_add_parked(&the_world, WORLD_WORKER);
-	if (gs_rt_open(the_world.target, &the_world.rt, &err) < 0)
-		fail_msg("%s", err.text);
-	*state = &the_world;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_deinit(*state);
+	world_setup(state);
+	world_add_parked(*state, WORLD_WORKER);
+	world_open_rt(*state);
 	return 0;
 }
 
@@ -84,7 +72,7 @@ static void goroutine_frames(void **state)
 	assert_null(gs_rt_creator(w->rt, 0x10));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
 {

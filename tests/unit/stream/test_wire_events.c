@@ -357,7 +357,7 @@ static void rewinding(void **state)
 	world_init(&w, 27, "go1.27.3");
 	for (int i = 0; i < 6; i++)
 		world_add_parked(&w, WORLD_WORKER);
-	gs_assert_ok(gs_rt_open(w.target, &w.rt, &err), &err);
+	world_open_rt(&w);
 	gs_assert_ok(gs__order_init(&o, 1, 1 << 20, &err), &err);
 	for (size_t i = 0; i < GS_ARRAY_SIZE(cases); i++) {
 		struct gs_wire_go_park first = { .h = go_event(cases[i].first, i + 1, 10 + i) };
