@@ -12,7 +12,8 @@
  *   what is left waits for what nobody can touch
  *
  * Objects are marked conservatively, so some words only look like pointers. Those of a P that are known to be none are
- * left out: the write barrier's buffer and the collector's queues keep addresses long after they mattered.
+ * left out: the write barrier's buffer and the collector's queues keep addresses long after they mattered, and a page
+ * cache says where its pages begin.
  *
  * A running target moves pointers while we mark: from a place not yet read to one that has been. So when marking is
  * through, everything that such a pointer must have passed is looked at again: globals, the stacks of all
@@ -26,6 +27,7 @@
 #include "base/clock.h"
 
 #define PS_MAX 4096u
+#define PAGE_CACHE_BYTES 24u
 #define P_MAX_BYTES (64u << 10)
 #define NEW_SPANS_MAX_BYTES (1ull << 30)
 #define PIECE_BYTES (256u << 10)
@@ -69,7 +71,16 @@ static void mark_words(struct gs__look *k, gs_addr addr, const uint8_t *bytes, s
 
 /* ---- Ps ---- */
 
-/* The words of each P but those that only look like pointers (runtime/runtime2.go: p.gcw, p.wbBuf). */
+/* The page cache of a P begins with an address in the heap; then come two bitmaps (runtime/mpagecache.go). */
+static void blot_page_cache(const struct gs_go_layout *l, uint8_t *bytes, size_t len)
+{
+	int64_t at = l->offset[GS_GO_P_PCACHE_BASE];
+
+	if (gs_go_has(l, GS_GO_P_PCACHE_BASE) && at >= 0 && (size_t)at + PAGE_CACHE_BYTES <= len)
+		memset(bytes + at, 0, PAGE_CACHE_BYTES);
+}
+
+/* The words of each P but those that only look like pointers (runtime/runtime2.go: p.gcw, p.wbBuf, p.pcache). */
 static int mark_ps(struct gs__look *k, bool first, struct gs_incomplete_list *inc,
 		   struct gs_err *err)
 {
@@ -102,6 +113,7 @@ static int mark_ps(struct gs__look *k, bool first, struct gs_incomplete_list *in
 			k->complete = false;
 			continue;
 		}
+		blot_page_cache(l, bytes, (size_t)size);
 		mark_words(k, ps[i], bytes, (size_t)from);
 		mark_words(k, ps[i] + (uint64_t)to, bytes + to, (size_t)(size - to));
 	}
