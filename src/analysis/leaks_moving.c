@@ -25,6 +25,7 @@
 #define READINGS_MIN 4u
 #define READINGS_RACED 16u /* of a program that is known to move pointers */
 #define READINGS_MAX 64u
+#define QUIET_RACED 8u     /* … the last of which must not meet any suspect's */
 #define READ_NS 1000000000 /* small heaps are read again and again for so long */
 #define PLACES_MAX (1u << 24)
 #define CHUNK (64u << 10)
@@ -49,6 +50,7 @@ struct moving {
 	gs_addr lo, hi; /* of all that is watched */
 	uint32_t reading;
 	bool overflow;
+	bool restless; /* suspects were still being met at the end */
 };
 
 static bool bit(const uint64_t *bits, uint32_t i)
@@ -312,6 +314,7 @@ static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool
 	GS_CLEANUP(gs_freep) uint8_t *buf = gs_array_new(CHUNKS, CHUNK);
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	uint32_t slots = gs_rt_heap_slots(w->k->heap);
+	uint32_t live = count_live(w->k, which, n), quiet = 0;
 	int64_t begin_ns = gs_now_ns();
 	int r = gs_heap_mark_new(w->k->heap, gs_rt_memory(w->k->rt), &w->walk, err);
 
@@ -324,18 +327,21 @@ static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool
 	if (!buf || !w->watched || !w->added || !w->fresh || !w->pages)
 		return gs_fail(err, -ENOMEM, 0, "no memory to watch pointers");
 	r = find_kept(w, which, n, inc, err);
-	for (uint32_t i = 0; r == 0 && i < READINGS_MAX && !w->overflow; i++) {
-		uint32_t live = count_live(w->k, which, n);
+	for (uint32_t i = 0; r == 0 && i < READINGS_MAX && !w->overflow && live < n; i++) {
+		uint32_t before = live;
 
 		if (i >= (raced ? READINGS_RACED : READINGS_MIN) &&
-		    gs_now_ns() - begin_ns > READ_NS)
+		    quiet >= (raced ? QUIET_RACED : 1) && gs_now_ns() - begin_ns > READ_NS)
 			break;
 		r = take_reading(w, buf, slots, err);
 		if (r == 0)
 			r = gs__look_go_on(w->k, inc, err);
-		raced |= count_live(w->k, which, n) > live;
+		live = count_live(w->k, which, n);
+		quiet = live > before ? 0 : quiet + 1;
+		raced |= live > before;
 		nanosleep(&pause, NULL);
 	}
+	w->restless = raced && quiet < QUIET_RACED && live < n;
 	return r;
 }
 
@@ -349,7 +355,12 @@ int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool 
 		gs_incomplete_add(inc, "goroutines_undecided", n,
 				  "too many places point to what they keep to watch them all; "
 				  "taken to be live");
-	for (uint32_t i = 0; w.overflow && i < n; i++)
+	if (r >= 0 && w.restless)
+		gs_incomplete_add(
+			inc, "goroutines_undecided", n,
+			"the target moves pointers to what they wait for faster than they can "
+			"be followed; taken to be live. --stop sees all at one moment");
+	for (uint32_t i = 0; (w.overflow || w.restless) && i < n; i++)
 		k->live[which[i]] = 1;
 	gs_heap_mark_free(w.walk);
 	free(w.watched);

@@ -79,6 +79,15 @@ struct gs__leak_items {
 GS_CHECKED int gs__leak_add(struct gs__leak_items *a, const struct gs__leak_item *x,
 			    struct gs_err *err);
 
+/* Goroutines of a kind: blocked alike at the same depth of stack. */
+struct gs__leak_kind {
+	uint64_t depth;
+	uint32_t seen, left; /* found reachable though they did not run; still suspects */
+	uint8_t block;
+};
+
+#define GS__LEAK_KINDS 256u
+
 struct gs_leaks {
 	struct gs_arena *arena;
 	struct gs_target *target;
@@ -91,9 +100,11 @@ struct gs_leaks {
 	uint32_t leaks_cap;
 	struct gs_leaks_result result;
 	struct gs_incomplete_list incomplete;
-	bool raced;                      /* the last look still found some reachable after all */
-	bool raced_ever;                 /* … or one before it did */
-	bool ended;                      /* early, as progress asked */
+	bool raced;      /* the last look still found some reachable after all */
+	bool raced_ever; /* … or one before it did */
+	bool ended;      /* early, as progress asked */
+	struct gs__leak_kind kind[GS__LEAK_KINDS]; /* leaks_unreachable.c */
+	uint32_t n_kinds;
 	struct gs__leak_waiter *waiters; /* leaks_evidence.c */
 	uint32_t n_waiters;
 };

@@ -133,6 +133,58 @@ static int collect_blocked(const struct gs__look *k, struct candidates *ret, str
 	return 0;
 }
 
+/* ---- kinds ---- */
+
+static struct gs__leak_kind *kind_of(struct gs_leaks *l, const struct candidate *c)
+{
+	for (uint32_t i = 0; i < l->n_kinds; i++)
+		if (l->kind[i].depth == c->depth && l->kind[i].block == c->block)
+			return &l->kind[i];
+	return NULL;
+}
+
+/* A suspect that was found reachable though it did not run: what it waits for is being moved. */
+static void note_seen(struct gs_leaks *l, const struct candidate *c)
+{
+	struct gs__leak_kind *k = kind_of(l, c);
+
+	if (!k && l->n_kinds < GS__LEAK_KINDS) {
+		k = &l->kind[l->n_kinds++];
+		*k = (struct gs__leak_kind){ .depth = c->depth, .block = c->block };
+	}
+	if (k)
+		k->seen++;
+}
+
+/* Where most goroutines of a kind turned out to be reachable, the others may only not have been met yet. */
+static void dismiss_kinds(struct gs_leaks *l, struct candidates *c)
+{
+	uint32_t n = 0, undecided = 0;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct gs__leak_kind *k = c->c[i].by_marking ? kind_of(l, &c->c[i]) : NULL;
+
+		if (k)
+			k->left++;
+	}
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct gs__leak_kind *k = c->c[i].by_marking ? kind_of(l, &c->c[i]) : NULL;
+
+		if (k && k->seen >= k->left) {
+			undecided++;
+			c->c[i].by_marking = false;
+		}
+		if (c->c[i].by_marking || c->c[i].by_runtime)
+			c->c[n++] = c->c[i];
+	}
+	l->result.candidates_dismissed += c->n - n;
+	c->n = n;
+	gs_incomplete_add(
+		&l->look_incomplete, "goroutines_undecided", undecided,
+		"more of their kind wait for what the target moves about; taken to be live. "
+		"--stop sees all at one moment");
+}
+
 /* Keep in @io those that the new look finds again. @return how many it found reachable after all; negative. */
 static int confirm(struct gs_leaks *l, struct candidates *io, uint32_t *ret_raced,
 		   struct gs_err *err)
@@ -156,13 +208,17 @@ static int confirm(struct gs_leaks *l, struct candidates *io, uint32_t *ret_race
 		if (c && same_wait(&io->c[i], c)) {
 			bool by_marking = io->c[i].by_marking && c->by_marking;
 
-			raced += io->c[i].by_marking && !c->by_marking;
+			if (io->c[i].by_marking && !c->by_marking) {
+				note_seen(l, &io->c[i]);
+				raced++;
+			}
 			if (!by_marking && !c->by_runtime)
 				continue;
 			io->c[n] = *c;
 			io->c[n++].by_marking = by_marking;
-		} else {
-			raced += became_reachable(l->look, &io->c[i], &blocked);
+		} else if (became_reachable(l->look, &io->c[i], &blocked)) {
+			note_seen(l, &io->c[i]);
+			raced++;
 		}
 	}
 	l->result.candidates_dismissed += io->n - n;
@@ -235,12 +291,16 @@ static int dismiss_handled(struct gs_leaks *l, struct candidates *c, struct gs_e
 		return r;
 	n = 0;
 	for (uint32_t i = 0; i < c->n; i++) {
-		c->c[i].by_marking = c->c[i].by_marking && !l->look->live[c->c[i].which];
+		if (c->c[i].by_marking && l->look->live[c->c[i].which]) {
+			note_seen(l, &c->c[i]);
+			c->c[i].by_marking = false;
+		}
 		if (c->c[i].by_marking || c->c[i].by_runtime)
 			c->c[n++] = c->c[i];
 	}
 	l->result.candidates_dismissed += c->n - n;
 	c->n = n;
+	dismiss_kinds(l, c);
 	return 0;
 }
 
