@@ -32,8 +32,7 @@ static const char *const formats[] = { "text", "json", "pprof", NULL };
 
 #define AT(field) offsetof(struct leaks_args, field)
 static const struct gs_opt options[] = {
-	{ .heading = "What to look for (else unreachable ones and connections, and growth with "
-		     "--watch)",
+	{ .heading = "What to look for (else the first two, and growth with --watch)",
 	  .name = "unreachable",
 	  .type = GS_OPT_FLAG,
 	  .dest = AT(unreachable),

@@ -106,11 +106,13 @@ void gs__help_synopsis(struct gs_out *o, const struct gs_cmd *cmd)
 	const char *t = target_name(cmd);
 
 	gs_out_printf(o, "gosonde %s", cmd->name);
+	if (cmd->target & GS_ARG_PROGRAM) {
+		gs_out_printf(o, " [options] %s|-- PROGRAM [ARG...]", t);
+		return;
+	}
 	if (t)
 		gs_out_printf(o, cmd->target & GS_ARG_OPTIONAL ? " [%s]" : " %s", t);
 	gs_out_str(o, " [options]");
-	if (cmd->target & GS_ARG_PROGRAM)
-		gs_out_printf(o, ", or gosonde %s [options] -- PROGRAM [ARG...]", cmd->name);
 }
 
 void gs__help_option_text(struct gs_out *o, const struct gs_opt *opt)

@@ -128,7 +128,7 @@ def watching_with_probes(shop):
     tap.ok('store.(*Cache).load' in functions(found['anonymous']['by']), 'who made it grow', json.dumps(found)[:800])
     tap.ok(any(g['what'] == 'mmap' and g['count'] for g in found['anonymous']['growers']), 'by which call')
     text = mem(shop.pid, '-d', '2s').text
-    tap.ok(re.search(r'GROWTH in .*\n\+.*anonymous mappings.*\n +\+.* mmap, \d+ calls?, last by goroutine \d+\n'
+    tap.ok(re.search(r'GROWTH in .*\n\+.*anonymous mappings.*\n(?: .*\n)*? +\+.* mmap, \d+ calls?, last by goroutine \d+\n'
                      r'.*\n +store\.\(\*Cache\)\.load cache\.go', text), 'the same as text', text[:1500])
 
 

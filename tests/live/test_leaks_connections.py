@@ -120,7 +120,7 @@ def multipath():
     """Listeners use Multipath TCP by default since Go 1.24, where the program's go.mod says so."""
     with Target(target_path('conns', RELEASE, VARIANT), env={'GODEBUG': 'multipathtcp=1'}) as t:
         if t.minor < 24:
-            raise Skip('before Go 1.24')
+            return
         check_found(t.command('cases')['cases'], Look([t.pid]), 'multipath')
 
 

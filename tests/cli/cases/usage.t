@@ -14,6 +14,7 @@ $ gosonde
 !   trace       Every goroutine's life on a timeline
 !   record      Profiles: where time goes, on CPU and off
 !   mem         Where resident memory goes, byte for byte, and what grows
+!   leaks       Find goroutines that will never run again, or should have ended
 !   doctor      Tell what works on this machine and what to do about the rest
 !   help        Explain a command; print manual pages and shell completions
 !
