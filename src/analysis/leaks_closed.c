@@ -59,7 +59,8 @@ static int look(struct gs_leaks *l, struct closed *ret, struct gs_rt_gs **ret_gs
 		return gs_fail(err, r, 0, "no memory for closed connections");
 	if (r < 0)
 		return r;
-	qsort(ret->c, ret->n, sizeof(*ret->c), goid_order);
+	if (ret->n)
+		qsort(ret->c, ret->n, sizeof(*ret->c), goid_order);
 	gs_rt_gs_all(gs, &ret->cap); // as many goroutines were looked at
 	l->result.goroutines = ret->cap > l->result.goroutines ? ret->cap : l->result.goroutines;
 	ret->cap = ret->n;

@@ -183,15 +183,18 @@ static int check_work(const struct gs__go_check *c)
 
 static int check_gc_bits(const struct gs__go_check *c)
 {
-	uint64_t list[4] = { 0 }, used = 0;
+	uint64_t list[4] = { 0 }, used = 0, arena; /* free, next, current, previous */
 	int r = gs__go_peek(c, c->addr + 8, list, sizeof(list));
 
 	for (unsigned int i = 0; i < 4; i++)
 		if (r > 0 && !null_or_pages(list[i]))
 			return 0;
-	if (r <= 0 || list[1] == 0)
-		return r <= 0 ? r : 0; /* the first span needs one */
-	r = gs__go_peek(c, list[1], &used, 8);
+	/* The first span needs one. Right after a collection the next one becomes the current one, and there is none
+	 * until a span is swept (nextMarkBitArenaEpoch). */
+	arena = list[1] ? list[1] : list[2] ? list[2] : list[3];
+	if (r <= 0 || arena == 0)
+		return r <= 0 ? r : 0;
+	r = gs__go_peek(c, arena, &used, 8);
 	/* Who finds it full has added what he wanted all the same (tryAlloc). */
 	return r <= 0 ? r : used <= 16 * GC_BITS_BYTES;
 }

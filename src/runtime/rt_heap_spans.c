@@ -71,7 +71,8 @@ struct scan {
 	uint32_t size; /* of an mspan */
 	uint64_t unreadable, torn;
 	uint64_t slots;
-	gs_addr end; /* of the last span taken */
+	gs_addr end;    /* of the last span taken */
+	uint8_t *known; /* by number of arena: is there one? */
 };
 
 static void free_scan(struct scan *s)
@@ -82,6 +83,7 @@ static void free_scan(struct scan *s)
 	free(s->block);
 	free(s->slot);
 	free(s->buffer);
+	free(s->known);
 }
 
 static int no_memory(struct scan *s)
@@ -143,12 +145,15 @@ static bool find_candidates(struct scan *s)
 	for (uint32_t i = 0; i < total; i++) {
 		gs_addr mspan = s->words[i];
 
+		if (mspan % 8 || mspan >= 1ull << 57) {
+			s->torn++; // no address
+			mspan = 0;
+		}
 		if (mspan == last && mspan && i % GS__HEAP_ARENA_PAGES)
 			s->cand[s->n_cand - 1].n++;
-		else if (mspan && mspan % 8 == 0 && mspan < 1ull << 57 &&
-			 !add_candidate(s, mspan, i))
+		else if (mspan && !add_candidate(s, mspan, i))
 			return false;
-		last = mspan % 8 == 0 && mspan < 1ull << 57 ? mspan : 0;
+		last = mspan;
 	}
 	return true;
 }
@@ -274,14 +279,28 @@ static uint8_t flags_of(const struct scan *s, const uint8_t *m, const struct gs_
 }
 
 /* Does what was read describe a span that begins in the candidate's pages? */
-static bool plausible(const struct scan *s, const struct candidate *c, const struct gs_rt_span *sp,
-		      uint64_t n_pages, uint64_t n_elems)
+static bool begins_here(const struct scan *s, const struct candidate *c, gs_addr start)
 {
 	const struct gs__heap_arena *a = &s->h->arena[s->first + c->page / GS__HEAP_ARENA_PAGES];
 	gs_addr first = gs__heap_arena_start(s->h, a->number) +
 			(uint64_t)(c->page % GS__HEAP_ARENA_PAGES) * GS_RT_PAGE;
 
-	if (sp->start % GS_RT_PAGE || sp->start - first >= (uint64_t)c->n * GS_RT_PAGE)
+	return start - first < (uint64_t)c->n * GS_RT_PAGE;
+}
+
+/* A descriptor that is used for other pages by now leaves stale entries at those it had. Those are of some arena. */
+static bool begins_elsewhere(const struct scan *s, const struct candidate *c, gs_addr start)
+{
+	uint64_t a = (start + s->h->arena_base) / GS_RT_PAGE / GS__HEAP_ARENA_PAGES -
+		     s->h->index.first_arena;
+
+	return a < s->h->index.n_arenas && s->known[a] && !begins_here(s, c, start);
+}
+
+static bool plausible(const struct scan *s, const struct candidate *c, const struct gs_rt_span *sp,
+		      uint64_t n_pages, uint64_t n_elems)
+{
+	if (sp->start % GS_RT_PAGE || !begins_here(s, c, sp->start))
 		return false;
 	if (n_pages == 0 || n_pages > UINT32_MAX)
 		return false;
@@ -311,11 +330,14 @@ static void decode(struct scan *s, uint32_t cand, const uint8_t *m)
 		.spanclass = (uint8_t)part(s, m, GS_GO_MSPAN_SPANCLASS, 1),
 		.state = (uint8_t)part(s, m, GS_GO_MSPAN_STATE, 1),
 	};
-	if (sp->state != GS_RT_SPAN_IN_USE && sp->state != GS_RT_SPAN_MANUAL)
-		return; /* free: a stale entry */
+	if (sp->state != GS_RT_SPAN_IN_USE && sp->state != GS_RT_SPAN_MANUAL) {
+		s->torn += sp->state != 0; /* 0 is free: a stale entry */
+		return;
+	}
 	if (!plausible(s, &s->cand[cand], sp, n_pages, n_elems)) {
-		/* Of other pages by now: stale as well. Anything else was caught in motion, or is damaged. */
-		s->torn += n_pages == 0 || sp->start % GS_RT_PAGE;
+		/* Anything but a stale entry was caught in motion, or is damaged. */
+		s->torn += n_pages == 0 || sp->start % GS_RT_PAGE ||
+			   !begins_elsewhere(s, &s->cand[cand], sp->start);
 		return;
 	}
 	sp->n_pages = (uint32_t)n_pages;
@@ -382,9 +404,9 @@ static int read_mspans(struct scan *s)
 /* ---- taking them over ---- */
 
 /* Name @sp in the tables of its pages. A span may reach into the next arenas, if the runtime has them. */
-static bool index_span(struct gs_rt_heap *h, const struct gs_rt_span *sp, uint32_t number,
-		       const uint8_t *known)
+static bool index_span(const struct scan *s, const struct gs_rt_span *sp, uint32_t number)
 {
+	struct gs_rt_heap *h = s->h;
 	uint64_t at = (sp->start + h->arena_base) / GS_RT_PAGE, end = at + sp->n_pages;
 
 	while (at < end) {
@@ -392,7 +414,7 @@ static bool index_span(struct gs_rt_heap *h, const struct gs_rt_span *sp, uint32
 		uint64_t stop = (at / GS__HEAP_ARENA_PAGES + 1) * GS__HEAP_ARENA_PAGES;
 		uint32_t *page;
 
-		if (a >= h->index.n_arenas || !known[a])
+		if (a >= h->index.n_arenas || !s->known[a])
 			return true;
 		if (!h->page[a]) {
 			h->page[a] = gs_array_new(GS__HEAP_ARENA_PAGES, sizeof(*page));
@@ -466,7 +488,7 @@ static bool make_room(struct scan *s)
 	return true;
 }
 
-static int take(struct scan *s, const uint8_t *known)
+static int take(struct scan *s)
 {
 	struct gs_rt_heap *h = s->h;
 
@@ -489,14 +511,14 @@ static int take(struct scan *s, const uint8_t *known)
 				s->slots += sp->n_elems;
 		}
 		s->end = sp->start + (uint64_t)sp->n_pages * GS_RT_PAGE;
-		if (!index_span(h, sp, h->n_spans, known))
+		if (!index_span(s, sp, h->n_spans))
 			return no_memory(s);
 		h->span[h->n_spans++] = *sp; /* never behind @sp */
 	}
 	return 0;
 }
 
-static int scan_batch(struct scan *s, const uint8_t *known)
+static int scan_batch(struct scan *s)
 {
 	int r = read_words(s);
 
@@ -509,26 +531,25 @@ static int scan_batch(struct scan *s, const uint8_t *known)
 	if (!make_room(s) || !gather(s))
 		return no_memory(s);
 	r = read_mspans(s);
-	return r < 0 ? r : take(s, known);
+	return r < 0 ? r : take(s);
 }
 
 static int scan_all(struct scan *s)
 {
 	struct gs_rt_heap *h = s->h;
-	GS_CLEANUP(gs_freep)
-	uint8_t *known = gs_array_new(h->index.n_arenas ? h->index.n_arenas : 1, 1);
 	uint32_t batch = h->n_arenas < BATCH ? h->n_arenas : BATCH;
 	int r = 0;
 
+	s->known = gs_array_new(h->index.n_arenas ? h->index.n_arenas : 1, 1);
 	s->words = gs_array_new((size_t)batch * GS__HEAP_ARENA_PAGES + 1, sizeof(*s->words));
 	s->buffer = malloc(BUFFER + BLOCK + MAX_MSPAN);
-	if (!known || !s->words || !s->buffer)
+	if (!s->known || !s->words || !s->buffer)
 		return no_memory(s);
 	for (uint32_t i = 0; i < h->n_arenas; i++)
-		known[h->arena[i].number - h->index.first_arena] = 1;
+		s->known[h->arena[i].number - h->index.first_arena] = 1;
 	for (s->first = 0; r == 0 && s->first < h->n_arenas; s->first += batch) {
 		s->n_arenas = h->n_arenas - s->first < batch ? h->n_arenas - s->first : batch;
-		r = scan_batch(s, known);
+		r = scan_batch(s);
 	}
 	return r;
 }
