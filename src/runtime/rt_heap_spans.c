@@ -311,7 +311,8 @@ static bool plausible(const struct scan *s, const struct candidate *c, const str
 	       n_elems <= n_pages * GS_RT_PAGE / sp->elem_size;
 }
 
-static void decode(struct scan *s, uint32_t cand, const uint8_t *m)
+/* @return false: caught in motion, or damaged. */
+static bool decode(struct scan *s, uint32_t cand, const uint8_t *m)
 {
 	const struct gs_go_layout *l = s->h->layout;
 	/* uint16 since 1.22, uintptr before. */
@@ -330,16 +331,11 @@ static void decode(struct scan *s, uint32_t cand, const uint8_t *m)
 		.spanclass = (uint8_t)part(s, m, GS_GO_MSPAN_SPANCLASS, 1),
 		.state = (uint8_t)part(s, m, GS_GO_MSPAN_STATE, 1),
 	};
-	if (sp->state != GS_RT_SPAN_IN_USE && sp->state != GS_RT_SPAN_MANUAL) {
-		s->torn += sp->state != 0; /* 0 is free: a stale entry */
-		return;
-	}
-	if (!plausible(s, &s->cand[cand], sp, n_pages, n_elems)) {
-		/* Anything but a stale entry was caught in motion, or is damaged. */
-		s->torn += n_pages == 0 || sp->start % GS_RT_PAGE ||
-			   !begins_elsewhere(s, &s->cand[cand], sp->start);
-		return;
-	}
+	if (sp->state != GS_RT_SPAN_IN_USE && sp->state != GS_RT_SPAN_MANUAL)
+		return sp->state == 0; /* free: a stale entry */
+	if (!plausible(s, &s->cand[cand], sp, n_pages, n_elems))
+		return n_pages != 0 && sp->start % GS_RT_PAGE == 0 &&
+		       begins_elsewhere(s, &s->cand[cand], sp->start);
 	sp->n_pages = (uint32_t)n_pages;
 	sp->flags = flags_of(s, m, sp);
 	if (sp->state == GS_RT_SPAN_IN_USE) {
@@ -348,6 +344,18 @@ static void decode(struct scan *s, uint32_t cand, const uint8_t *m)
 		if (sp->alloc_count > sp->n_elems)
 			sp->alloc_count = sp->n_elems;
 	}
+	return true;
+}
+
+/* What was caught in motion is no more a moment later. */
+static void decode_again(struct scan *s, uint32_t cand)
+{
+	uint8_t m[MAX_MSPAN];
+
+	if (gs_memory_read(s->h->rt->mem, s->cand[cand].mspan, m, s->size, NULL) < 0)
+		s->unreadable++;
+	else if (!decode(s, cand, m))
+		s->torn++;
 }
 
 /* Read blocks [from, to) into the buffer, which they fit into, and decode their mspans. */
@@ -377,7 +385,8 @@ static int read_blocks(struct scan *s, uint32_t from, uint32_t to)
 		for (uint32_t k = 0; k < b->n; k++) {
 			uint32_t c = s->order[b->at + k];
 
-			decode(s, c, bytes + ((s->cand[c].mspan & (BLOCK - 1)) - b->lo));
+			if (!decode(s, c, bytes + ((s->cand[c].mspan & (BLOCK - 1)) - b->lo)))
+				decode_again(s, c);
 		}
 	}
 	return r;
