@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "runtime/rt_pointer_batch.h"
+
 #define CHUNK (256u << 10)
 #define SECTION_MAX (4ull << 30)
 #define MASK_END 0xa1
@@ -21,36 +23,10 @@
 
 struct pass {
 	struct gs_rt *rt;
-	gs_rt_pointers_fn *visit;
-	void *ctx;
 	uint8_t *buf, *mask;
-	struct gs_rt_pointer p[1024];
-	uint32_t n;
+	struct gs__pointer_batch out;
 	uint64_t unreadable, unmasked;
 };
-
-static int add(struct pass *ps, gs_addr slot, gs_addr value)
-{
-	int r = 0;
-
-	if (value < 4096)
-		return 0;
-	ps->p[ps->n++] = (struct gs_rt_pointer){ slot, value };
-	if (ps->n == GS_ARRAY_SIZE(ps->p)) {
-		r = ps->visit(ps->ctx, ps->p, ps->n);
-		ps->n = 0;
-	}
-	return r;
-}
-
-static int add_words(struct pass *ps, gs_addr at, const uint8_t *bytes, size_t len)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i + 8 <= len; i += 8)
-		r = add(ps, at + i, gs__u64(bytes + i));
-	return r;
-}
 
 /* The words whose bits are set. @mask begins with the bit of the first word. */
 static int add_masked(struct pass *ps, gs_addr at, const uint8_t *bytes, size_t len,
@@ -63,7 +39,7 @@ static int add_masked(struct pass *ps, gs_addr at, const uint8_t *bytes, size_t 
 
 			if (w + 8 > len)
 				break;
-			r = add(ps, at + w, gs__u64(bytes + w));
+			r = gs__pointers_add(&ps->out, at + w, gs__u64(bytes + w));
 			if (r != 0)
 				return r;
 		}
@@ -116,7 +92,7 @@ static int section(struct pass *ps, gs_addr moduledata, enum gs_go_field field, 
 		}
 		if (r == 0)
 			r = mask ? add_masked(ps, at, ps->buf, len, ps->mask)
-				 : add_words(ps, at, ps->buf, len);
+				 : gs__pointers_words(&ps->out, at, ps->buf, len);
 	}
 	return r;
 }
@@ -143,8 +119,8 @@ static int one_p(struct pass *ps, gs_addr p, struct gs_err *err)
 	if (gs__field_within(l, GS_GO_P_PCACHE_BASE, 8, size))
 		// An address in the heap, of free pages or of whatever came to stand there: no pointer.
 		memset(ps->buf + l->offset[GS_GO_P_PCACHE_BASE], 0, 8);
-	r = add_words(ps, p, ps->buf, gcw);
-	return r ? r : add_words(ps, p + wb_end, ps->buf + wb_end, size - wb_end);
+	r = gs__pointers_words(&ps->out, p, ps->buf, gcw);
+	return r ? r : gs__pointers_words(&ps->out, p + wb_end, ps->buf + wb_end, size - wb_end);
 }
 
 uint32_t gs__ps_list(const struct gs_rt *rt, gs_addr *ret, uint32_t max)
@@ -204,8 +180,8 @@ int gs_rt_global_roots(struct gs_rt *rt, gs_rt_pointers_fn *visit, void *ctx,
 	if (!ps || !ps->buf || !ps->mask)
 		return gs_fail(err, -ENOMEM, 0, "no memory to read global variables");
 	ps->rt = rt;
-	ps->visit = visit;
-	ps->ctx = ctx;
+	ps->out.visit = visit;
+	ps->out.ctx = ctx;
 	for (uint32_t i = 0; r == 0 && i < rt->n_modules; i++) {
 		const struct gs_go_moduledata *md = &rt->module[i].md;
 
@@ -215,8 +191,8 @@ int gs_rt_global_roots(struct gs_rt *rt, gs_rt_pointers_fn *visit, void *ctx,
 	}
 	if (r == 0)
 		r = all_ps(ps, err);
-	if (r == 0 && ps->n)
-		r = visit(ctx, ps->p, ps->n);
+	if (r == 0)
+		r = gs__pointers_flush(&ps->out);
 	if (r != 0)
 		return r;
 	gs_incomplete_add(inc, "globals_unreadable", ps->unreadable,

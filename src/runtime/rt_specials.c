@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "runtime/rt_heap.h"
+#include "runtime/rt_pointer_batch.h"
 
 #define SPANS 512u
 #define SPECIAL_BYTES 128u /* of a special, more than any has that matters */
@@ -45,35 +46,9 @@ struct pass {
 	uint32_t n, n_objects;
 	uint32_t len; /* of a special */
 	uint8_t *chunk;
-	gs_rt_pointers_fn *visit;
-	void *ctx;
-	struct gs_rt_pointer p[1024];
-	uint32_t n_p;
+	struct gs__pointer_batch out;
 	uint64_t broken, unreadable, no_queue;
 };
-
-static int add(struct pass *ps, gs_addr slot, gs_addr value)
-{
-	int r = 0;
-
-	if (value < 4096)
-		return 0;
-	ps->p[ps->n_p++] = (struct gs_rt_pointer){ slot, value };
-	if (ps->n_p == GS_ARRAY_SIZE(ps->p)) {
-		r = ps->visit(ps->ctx, ps->p, ps->n_p);
-		ps->n_p = 0;
-	}
-	return r;
-}
-
-static int add_words(struct pass *ps, gs_addr at, const uint8_t *bytes, size_t len)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i + 8 <= len; i += 8)
-		r = add(ps, at + i, gs__u64(bytes + i));
-	return r;
-}
 
 /* The runtime's numbers (mheap.go): weak handles came with Go 1.23, tiny blocks, which are the first, with 1.25. */
 static enum kind kind_of(const struct pass *ps, uint8_t number)
@@ -115,7 +90,7 @@ static int large_object(struct pass *ps, gs_addr at, uint64_t size, struct gs_er
 			ps->unreadable += len;
 			r = 0;
 		} else if (r == 0) {
-			r = add_words(ps, at + done, ps->chunk, len);
+			r = gs__pointers_words(&ps->out, at + done, ps->chunk, len);
 		}
 	}
 	return r;
@@ -153,11 +128,14 @@ static int take(struct pass *ps, const struct gs__piece *p, struct gs_err *err)
 	switch (kind_of(ps, number)) {
 	case FINALIZER:
 		r = finalizer_object(ps, ps->span[p->tag], offset_of(ps, p->bytes), err);
-		return r ? r : add(ps, p->addr + own, gs__u64(p->bytes + own)); /* fn */
+		return r ? r
+			 : gs__pointers_add(&ps->out, p->addr + own,
+					    gs__u64(p->bytes + own)); /* fn */
 	case WEAK_HANDLE:
-		return add(ps, p->addr + own, gs__u64(p->bytes + own));
+		return gs__pointers_add(&ps->out, p->addr + own, gs__u64(p->bytes + own));
 	case CLEANUP: /* fn; since 1.26 call, fn and arg */
-		return add_words(ps, p->addr + own, p->bytes + own, ps->rt->minor >= 26 ? 24 : 8);
+		return gs__pointers_words(&ps->out, p->addr + own, p->bytes + own,
+					  ps->rt->minor >= 26 ? 24 : 8);
 	case OTHER:
 		break;
 	}
@@ -170,8 +148,8 @@ static int read_objects(struct pass *ps, struct gs_err *err)
 
 	for (uint32_t i = 0; r == 0 && i < ps->n_objects; i++) {
 		if (ps->object[i].bytes)
-			r = add_words(ps, ps->object[i].addr, ps->object[i].bytes,
-				      ps->object[i].len);
+			r = gs__pointers_words(&ps->out, ps->object[i].addr, ps->object[i].bytes,
+					       ps->object[i].len);
 		else
 			ps->unreadable += ps->object[i].len;
 	}
@@ -270,11 +248,11 @@ static int block_words(struct pass *ps, gs_addr at, const uint8_t *b, bool final
 	}
 	for (uint32_t i = 0; r == 0 && i < n; i++, from += size) {
 		if (!finalizers)
-			r = add_words(ps, at + from, b + from, size);
+			r = gs__pointers_words(&ps->out, at + from, b + from, size);
 		else
-			r = add_words(ps, at + from, b + from, 16);
+			r = gs__pointers_words(&ps->out, at + from, b + from, 16);
 		if (r == 0 && finalizers)
-			r = add_words(ps, at + from + 24, b + from + 24, 16);
+			r = gs__pointers_words(&ps->out, at + from + 24, b + from + 24, 16);
 	}
 	return r;
 }
@@ -327,8 +305,8 @@ int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_poin
 		return gs_fail(err, -ENOMEM, 0, "no memory to read finalizers");
 	}
 	ps->rt = rt;
-	ps->visit = visit;
-	ps->ctx = ctx;
+	ps->out.visit = visit;
+	ps->out.ctx = ctx;
 	if (known_layout(ps))
 		r = all_spans(ps, h, err);
 	else
@@ -338,8 +316,8 @@ int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_poin
 		r = queue(ps, GS_GO_MORE_ALLFIN, err);
 	if (r == 0)
 		r = queue(ps, GS_GO_MORE_CLEANUP_BLOCKS, err);
-	if (r == 0 && ps->n_p)
-		r = visit(ctx, ps->p, ps->n_p);
+	if (r == 0)
+		r = gs__pointers_flush(&ps->out);
 	if (r == 0) {
 		gs_incomplete_add(inc, "finalizer_queues_unknown", ps->no_queue,
 				  "queues of finalizers or cleanups that wait to be run were not "
