@@ -10,7 +10,7 @@
  * A stack may lead to several connections: a handler that asks another server has two. In roles whose function is where the
  * goroutine began (net/http's conn.serve), the object closest to the bottom of the stack is theirs; callers of a client are
  * looked at from the top. Goroutines without a role count for every connection that is on their stack or in an object that
- * is, since such an object usually is the session.
+ * is, since such an object usually stands for the connection as a whole.
  *
  * Closed is: Close() was called; the kernel has taken the socket out of its tables (reset); or the peer has ended
  * sending (CLOSE_WAIT). The last is a statement about HTTP, but other protocols may still want to be answered.

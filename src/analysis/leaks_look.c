@@ -154,7 +154,7 @@ static int mark_stacks(struct gs__look *k, const struct gs_rt_gs *gs, const uint
 	return r < 0 ? r : gs_heap_mark_drain(k->mark, err);
 }
 
-/* The goroutines not yet live stand in todo[0..n); those that become live are taken out. */
+/* The goroutines not yet live stand in pending[0..n); those that become live are taken out. */
 static int to_fixed_point(struct gs__look *k, uint32_t n, struct gs_incomplete_list *inc,
 			  struct gs_err *err)
 {
@@ -172,17 +172,17 @@ static int to_fixed_point(struct gs__look *k, uint32_t n, struct gs_incomplete_l
 					  "what they wait for depends on each other in too long "
 					  "chains; taken to be live");
 			for (uint32_t i = 0; i < n; i++)
-				k->live[k->todo[i]] = 1;
+				k->live[k->pending[i]] = 1;
 			return 0;
 		}
 		for (uint32_t i = 0; i < n; i++) {
-			uint32_t which = k->todo[i];
+			uint32_t which = k->pending[i];
 
 			if (waits_for_live(k, &k->g[which])) {
 				k->live[which] = 1;
 				found[n_found++] = which;
 			} else {
-				k->todo[left++] = which;
+				k->pending[left++] = which;
 			}
 		}
 		if (n_found == 0)
@@ -201,7 +201,7 @@ static uint32_t blocked_into_todo(struct gs__look *k)
 
 	for (uint32_t i = 0; i < k->n; i++)
 		if (!k->live[i])
-			k->todo[n++] = i;
+			k->pending[n++] = i;
 	return n;
 }
 
@@ -227,9 +227,9 @@ static int mark_roots(struct gs__look *k, bool ended, struct gs_incomplete_list 
 		k->live[i] = 1;
 		/* At its program's end main has nothing to come back to; its stack is of the past. */
 		if (!(ended && k->g[i].main && k->g[i].state == GS_G_RUNNING))
-			k->todo[n_live++] = i;
+			k->pending[n_live++] = i;
 	}
-	return mark_stacks(k, k->gs, k->todo, n_live, inc, err);
+	return mark_stacks(k, k->gs, k->pending, n_live, inc, err);
 }
 
 /* ---- what changed meanwhile ---- */
@@ -396,8 +396,8 @@ static int look(struct gs__look *k, bool still, bool ended, struct gs_incomplete
 		return r;
 	k->g = gs_rt_gs_all(k->gs, &k->n);
 	k->live = gs_array_new(k->n + 1ul, 1);
-	k->todo = gs_array_new(k->n + 1ul, sizeof(*k->todo));
-	if (!k->live || !k->todo)
+	k->pending = gs_array_new(k->n + 1ul, sizeof(*k->pending));
+	if (!k->live || !k->pending)
 		return gs_fail(err, -ENOMEM, 0, "no memory for %u goroutines", k->n);
 	r = mark_roots(k, ended, inc, err);
 	if (r == 0)
@@ -442,7 +442,7 @@ struct gs__look *gs__look_free(struct gs__look *k)
 	gs_rt_gs_free(k->gs);
 	gs_rt_heap_free(k->heap);
 	free(k->live);
-	free(k->todo);
+	free(k->pending);
 	free(k->ps);
 	free(k);
 	return NULL;

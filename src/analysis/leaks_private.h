@@ -24,7 +24,7 @@ struct gs__look {
 	const struct gs_rt_g *g; /* [n], in the order of allgs */
 	uint32_t n;
 	uint8_t *live; /* [n] */
-	uint32_t *todo;
+	uint32_t *pending;
 	gs_addr *ps; /* [n_ps]: marked, but their words were roots one by one */
 	uint32_t n_ps;
 	uint64_t unreadable_bytes;

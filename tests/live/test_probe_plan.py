@@ -527,7 +527,7 @@ def phases(release):
         cycles = re.sub(r'BsMr(sr)*sDWrE', 'C', text)
         inner = cycles[cycles.find('C'):cycles.rfind('C') + 1]
         tap.ok(inner.count('C') >= 30 and set(inner) <= set('Csr'), f'{release}: phases stand in order', text[:400])
-        # Collections go on while the session begins and ends.
+        # Collections go on while probes come and go.
         tap.ok(0.8 * counted - 4 <= inner.count('C') <= most + 1,
                f'{release}: as many collections as the runtime counts', f'{inner.count("C")} of {counted} to {most}', errors)
     test.__name__ = f'phases_{release}'
