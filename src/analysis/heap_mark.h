@@ -51,8 +51,8 @@ struct gs_heap_object {
 	const void *bytes; /* @n_bytes from the start; NULL for noscan spans */
 	uint64_t n_bytes;  /* large objects come in pieces: */
 	uint64_t offset;   /* … this one begins here in the object */
-	bool has_pointers; /* @pointers is set: objects of at most 512 bytes since Go 1.22 */
-	uint64_t pointers; /* bit for each word: it is a pointer */
+	const uint64_t
+		*pointer_bits; /* a bit for each word of @bytes: it is a pointer; NULL: not known */
 };
 /** Look at an object and make others grey with gs_heap_grey(). Non-zero ends the walk and is returned. */
 typedef int gs_heap_visit_fn(void *ctx, const struct gs_heap_object *o);

@@ -297,6 +297,7 @@ static int show_object(struct gs_heap_mark *m, const struct gs__mark_part *p, ui
 {
 	const struct gs_rt_span *s = &m->span[p->span];
 	uint32_t n_words = (uint32_t)(s->elem_size / sizeof(uint64_t));
+	const uint64_t bits = p->bitmap ? object_bits(p->bitmap, elem, n_words) : 0;
 	const struct gs_heap_object o = {
 		.span = s,
 		.start = s->start + elem * s->elem_size,
@@ -304,8 +305,7 @@ static int show_object(struct gs_heap_mark *m, const struct gs__mark_part *p, ui
 		.number = s->first_object + elem,
 		.bytes = bytes,
 		.n_bytes = bytes ? s->elem_size : 0,
-		.has_pointers = p->bitmap,
-		.pointers = p->bitmap ? object_bits(p->bitmap, elem, n_words) : 0,
+		.pointer_bits = p->bitmap ? &bits : NULL,
 	};
 
 	return m->visit(m->visit_ctx, &o);

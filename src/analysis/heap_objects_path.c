@@ -156,6 +156,7 @@ static uint64_t pointers_of(const struct object *o)
 static void scan(struct gs_heap_objects *x, const struct object *o, uint64_t n, uint64_t offset)
 {
 	uint32_t known = x->known[o->slot], header = offset ? 0 : header_of(o->span);
+	const uint64_t mask = has_bitmap(o->span) ? pointers_of(o) : 0;
 	struct gs__ho_bytes b = {
 		.word = (const uint64_t *)(const void *)(o->bytes + header),
 		.n = (uint32_t)((n - header) / 8),
@@ -163,8 +164,7 @@ static void scan(struct gs_heap_objects *x, const struct object *o, uint64_t n, 
 		.label = o->slot + 1,
 		.type = gs__ho_type_of(known),
 		.only_typed = gs__ho_only_typed(x, known),
-		.masked = has_bitmap(o->span),
-		.mask = has_bitmap(o->span) ? pointers_of(o) : 0,
+		.mask = has_bitmap(o->span) ? &mask : NULL,
 	};
 
 	gs__ho_scan(x, &b);

@@ -218,9 +218,9 @@ struct gs__ho_bytes {
 	uint32_t n;
 	uint64_t offset; /* of the first word in the value */
 	uint32_t label, type;
-	bool only_typed; /* pass over words that @type does not call pointers */
-	bool masked;     /* @mask says which words are pointers (at most 64) */
-	uint64_t mask;
+	bool only_typed;      /* pass over words that @type does not call pointers */
+	const uint64_t *mask; /* which words are pointers; NULL: not known */
+	uint32_t mask_from;   /* the first word's bit */
 };
 void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b);
 /** A pointer of unknown type; @before: the word before it in memory, 0 if not known. */

@@ -183,6 +183,13 @@ static uint32_t edge_at(const struct gs__ho_type *t, uint64_t at)
 	return at / 8 < t->n_words && at % 8 == 0 ? t->edge[at / 8] : 0;
 }
 
+static bool is_pointer(const struct gs__ho_bytes *b, uint32_t i)
+{
+	uint32_t bit = b->mask_from + i;
+
+	return b->mask[bit / 64] >> bit % 64 & 1;
+}
+
 void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 {
 	const struct gs__ho_type *t = b->type ? planned(x, b->type) : NULL;
@@ -198,7 +205,7 @@ void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 		struct gs__ho_ref *r;
 		uint32_t e;
 
-		if (v - lo >= range || (b->masked && !(b->mask >> i & 1)))
+		if (v - lo >= range || (b->mask && !is_pointer(b, i)))
 			continue;
 		e = t ? edge_at(t, b->offset + i * 8ull) : 0;
 		if (b->only_typed && t && !e)
@@ -476,8 +483,8 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 		.label = x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
 		.only_typed = gs__ho_only_typed(x, known),
-		.masked = o->has_pointers && !header && o->n_bytes <= 512,
-		.mask = o->pointers,
+		.mask = o->pointer_bits,
+		.mask_from = header / 8,
 	};
 	gs__ho_scan(x, &b);
 	return progress(x, o);
