@@ -7,6 +7,7 @@
  * is `int main(void) { const struct CMUnitTest tests[] = { cmocka_unit_test(f), … }; return
  * gs_test_main(tests); }`.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,5 +43,18 @@
 			fail_msg("%s gave %d \"%s\", not %d \"…%s…\"", #expr, got_, (err)->text,   \
 				 (int)(code_), words);                                             \
 	} while (0)
+
+/* Open file descriptors of this process, for those who must leave none behind. */
+static inline int gs_test_open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
 
 #endif

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap_main
+
 PRINT = sys.argv[1]
 
 
@@ -204,24 +206,5 @@ def test_go_tool_pprof(go):
                      r' +main\.run', traces), traces
 
 
-def main():
-    go_finder = sys.argv[2] if len(sys.argv) > 2 else None
-    if go_finder:
-        go = subprocess.run([go_finder, 'host'], check=True, capture_output=True, text=True).stdout.strip()
-        tests = [('go_tool_pprof', lambda: test_go_tool_pprof(go))]
-    else:
-        tests = [(n[5:], f) for n, f in globals().items() if n.startswith('test_') and n != 'test_go_tool_pprof']
-    failed = 0
-    print(f'1..{len(tests)}')
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f'ok {i} - {name}')
-        except Exception as e:  # noqa: BLE001 - whatever it is, the test failed
-            failed += 1
-            print(f'not ok {i} - {name}')
-            print('# ' + f'{type(e).__name__}: {e}'.replace('\n', '\n# '))
-    sys.exit(failed > 0)
-
-
-main()
+if __name__ == '__main__':
+    sys.exit(tap_main.main(globals()))

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+
+import tap_main
 
 PRINT = sys.argv[1]
 SCRIPT_JS = pathlib.Path(__file__).resolve().parents[3] / 'src' / 'export' / 'memory_treemap.js'
@@ -463,24 +464,5 @@ def test_go_tool_pprof_objects(go):
         pprof(go, result('objects-pprof', world), '-raw')
 
 
-def main():
-    go = subprocess.run([sys.argv[2], 'newest'], check=True, capture_output=True, text=True).stdout.strip() \
-        if len(sys.argv) > 2 else None
-    tests = [(n, f) for n, f in globals().items() if n.startswith('test_') and n.startswith('test_go_') == bool(go)]
-    print(f'1..{len(tests)}')
-    failed = 0
-    for i, (name, f) in enumerate(tests, 1):
-        try:
-            skip = f(*([go] if go else []))
-            print(f'ok {i} - {name[5:]}' + (f' # SKIP {skip}' if skip else ''))
-        except Exception as e:
-            failed = 1
-            print(f'not ok {i} - {name[5:]}')
-            print('# ' + traceback.format_exc().replace('\n', '\n# '))
-            if isinstance(e, subprocess.CalledProcessError):
-                print('# ' + e.stderr.decode('utf-8', 'replace').replace('\n', '\n# '))
-    return failed
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(tap_main.main(globals()))

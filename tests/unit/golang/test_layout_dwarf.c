@@ -5,7 +5,6 @@
  */
 #include "test.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -162,18 +161,6 @@ static void write_info(struct info *i, unsigned int version, const struct fault 
 	end_unit(i, 0);
 }
 
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static int file_of(const void *bytes, size_t n)
 {
 	int fd = memfd_create("dwarf", MFD_CLOEXEC);
@@ -185,11 +172,11 @@ static int file_of(const void *bytes, size_t n)
 
 static int run_bytes(const void *bytes, size_t n, struct gs_go_layout *l, struct gs_err *err)
 {
-	int fd = file_of(bytes, n), before = open_fds(), r;
+	int fd = file_of(bytes, n), before = gs_test_open_fds(), r;
 
 	err->text[0] = '\0';
 	r = gs__go_layout_dwarf_limited(fd, &limits, l, err);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(gs_test_open_fds(), before);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	close(fd);
 	return r;

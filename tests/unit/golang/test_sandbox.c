@@ -3,7 +3,6 @@
  * nothing may be left behind. */
 #include "test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -36,18 +35,6 @@ struct out {
 };
 static struct out out;
 
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static int file_fd = -1;
 
 static int setup(void **state)
@@ -68,12 +55,12 @@ static int teardown(void **state)
 /* Run @fn, and see that no process and no descriptor stay. */
 static int run(gs__sandbox_fn *fn, const struct gs__sandbox_limits *l, struct gs_err *err)
 {
-	int before = open_fds(), r;
+	int before = gs_test_open_fds(), r;
 
 	err->text[0] = '\0';
 	memset(&out, 0xee, sizeof(out));
 	r = gs__sandbox_run(file_fd, fn, &limits, l, &out, sizeof(out), err);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(gs_test_open_fds(), before);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 	return r;

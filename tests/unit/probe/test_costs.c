@@ -3,7 +3,6 @@
  * What a probe costs here: figures that agree with each other, within the time promised; constants where
  * nothing can be measured.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -62,27 +61,15 @@ static void test_does_not_take_long(void **state)
 	assert_true(best < 40000000);
 }
 
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void test_leaves_nothing_behind(void **state)
 {
-	int before = count_fds(), after = 0;
+	int before = gs_test_open_fds(), after = 0;
 	struct gs_probe_costs c;
 
 	gs_probe_costs_measure(&c);
 	/* Links are closed aside. */
 	for (int i = 0; i < 200; i++) {
-		after = count_fds();
+		after = gs_test_open_fds();
 		if (after <= before)
 			break;
 		usleep(10000);
