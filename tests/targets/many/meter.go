@@ -79,9 +79,9 @@ func (m *meter) spin(stat *os.File) {
 			if m.clear {
 				m.measured = measured{since: time.Now().UnixNano()}
 			}
-			atomic.StoreInt64(&m.answered, asked)
 			delay = runDelay(stat)
 			last = time.Since(start)
+			atomic.StoreInt64(&m.answered, asked) // from here on nothing that happens may be missed
 		}
 	}
 }
