@@ -8,15 +8,15 @@
  *	  → Unmap what is no longer used …
  *	      main.(*Cache).load cache.go:88
  *
- *	RESIDENT   SHARE  ADDRESS SPACE      HUGE  KNOWN
- *	 205 MiB  65.7 %        256 MiB    64 MiB  read       anonymous mappings outside of the Go runtime
- *	 180 MiB                180 MiB    64 MiB               rw-p 1.5 MiB (120), [anon: cache]
+ *	RESIDENT   PAGES   SHARE    MAPPED      HUGE  KNOWN
+ *	 205 MiB   52480  65.7 %   256 MiB    64 MiB  read      anonymous mappings outside of the Go runtime
+ *	 180 MiB   46080           180 MiB    64 MiB              rw-p 1.5 MiB (120)
  *
  *	GROWTH in 60 s: 100 MiB to 312 MiB
  *	…
  *
- * Classes are in the order of what is resident. Of a core file nothing resident is known, so address space takes its place.
- * What is small is left out unless all is asked for.
+ * Classes are in the order of what is resident. Of a core file nothing resident is known, so address space takes its place. HUGE is
+ * there where any class has huge pages. What is small is left out unless all is asked for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,13 +32,16 @@
 #define SITES_SHOWN 5u
 #define LEAST_GROWTH (64u << 10)
 #define BAR_CELLS 10
+#define BAR_WIDTH                                                                                  \
+	112 /* of a terminal that has room for bars; without them a line has up to 100 columns */
 
 struct text {
 	struct gs__lines t;
 	const struct gs_memory_print *p;
 	const struct gs_mem_result *r;
-	uint64_t whole; /* RSS; of a core file address space */
-	uint64_t least; /* growth that is worth a line */
+	uint64_t whole;  /* RSS; of a core file address space */
+	uint64_t least;  /* growth that is worth a line */
+	bool bars, huge; /* columns that are there */
 };
 
 static void put_line(struct text *x, enum gs__style style)
@@ -119,40 +122,54 @@ static const char *or_dash(char buf[24], uint64_t bytes)
 	return bytes ? gs__mem_bytes(buf, bytes) : "-";
 }
 
+static bool any_huge(const struct gs_mem_result *r)
+{
+	for (int c = 0; c < GS_MEM_CLASS_COUNT; c++)
+		if (r->class[c].huge_bytes)
+			return true;
+	return false;
+}
+
+/* Columns of one line; @how NULL: of an item, which has no share of its own. */
 static void put_numbers(struct text *x, uint64_t resident, uint64_t bytes, uint64_t huge,
-			bool share, const char *how)
+			const char *how)
 {
 	uint64_t part = x->r->kernel_view ? resident : bytes;
-	char a[24], b[24];
+	char a[24];
 
 	if (x->r->kernel_view)
-		put(x, "%9s  ", or_dash(a, resident));
+		put(x, "%8s ", or_dash(a, resident));
+	if (x->r->kernel_view && resident && x->r->page_bytes)
+		put(x, "%7" PRIu64 " ", resident / x->r->page_bytes);
+	else if (x->r->kernel_view)
+		put(x, "%7s ", "-");
 	if (!x->r->kernel_view)
-		put(x, "%13s  ", or_dash(a, bytes));
-	if (share)
+		put(x, "%8s ", or_dash(a, bytes));
+	if (how)
 		put(x, "%5.1f %%  ", percent(part, x->whole));
 	else
 		put(x, "%7s  ", "");
-	if (x->p->bars && share)
+	if (x->bars && how)
 		put_bar(x, part, x->whole);
-	else if (x->p->bars)
+	else if (x->bars)
 		put(x, "%*s", BAR_CELLS + 2, "");
 	if (x->r->kernel_view)
-		put(x, "%13s  %9s  ", or_dash(a, bytes), huge ? gs__mem_bytes(b, huge) : "");
-	put(x, "%-9s  ", how);
+		put(x, "%8s  ", or_dash(a, bytes));
+	if (x->huge)
+		put(x, "%8s  ", huge ? gs__mem_bytes(a, huge) : "");
+	put(x, "%-9s ", how ? how : "");
 }
 
 static void title(struct text *x)
 {
 	put_line(x, GS__PLAIN);
-	if (x->r->kernel_view)
-		put(x, " RESIDENT    SHARE  ");
-	else
-		put(x, "ADDRESS SPACE    SHARE  ");
-	if (x->p->bars)
+	put(x, x->r->kernel_view ? "RESIDENT   PAGES   SHARE  " : "  MAPPED   SHARE  ");
+	if (x->bars)
 		put(x, "%*s", BAR_CELLS + 2, "");
 	if (x->r->kernel_view)
-		put(x, "ADDRESS SPACE       HUGE  ");
+		put(x, "  MAPPED  ");
+	if (x->huge)
+		put(x, "    HUGE  ");
 	put(x, "KNOWN");
 	put_line(x, GS__BOLD);
 }
@@ -182,7 +199,7 @@ static void items(struct text *x, enum gs_mem_class_id c)
 			left_bytes += i->bytes;
 			continue;
 		}
-		put_numbers(x, i->resident_bytes, i->bytes, i->huge_bytes, false, "");
+		put_numbers(x, i->resident_bytes, i->bytes, i->huge_bytes, NULL);
 		put(x, "  ");
 		gs__put_name(&x->t, i->name ? i->name : "");
 		if (i->count > 1)
@@ -195,7 +212,7 @@ static void items(struct text *x, enum gs_mem_class_id c)
 		shown++;
 	}
 	if (left && shown) {
-		put_numbers(x, left_resident, left_bytes, 0, false, "");
+		put_numbers(x, left_resident, left_bytes, 0, NULL);
 		put(x, "  and %" PRIu32 " more", left);
 		put_line(x, GS__DIM);
 	}
@@ -216,7 +233,7 @@ static void classes(struct text *x)
 		if (!any)
 			title(x);
 		any = true;
-		put_numbers(x, c->resident_bytes, c->bytes, c->huge_bytes, true,
+		put_numbers(x, c->resident_bytes, c->bytes, c->huge_bytes,
 			    c->how ? gs_mem_how_name(c->how) : "");
 		put(x, "%s", gs_mem_class_words(order[k]));
 		if (c->swap_bytes) {
@@ -489,9 +506,10 @@ static void metrics(struct text *x)
 void gs_memory_text(struct gs_out *o, const struct gs_mem_result *r,
 		    const struct gs_memory_print *p)
 {
-	struct text x = { .p = p, .r = r };
+	struct text x = { .p = p, .r = r, .huge = any_huge(r) && r->kernel_view };
 
 	gs__lines_init(&x.t, o, p->colour, p->width, r->process);
+	x.bars = p->bars && (p->width == 0 || p->width >= BAR_WIDTH);
 	x.whole = r->rss_bytes;
 	for (int c = 0; !r->kernel_view && c < GS_MEM_CLASS_COUNT; c++)
 		x.whole += r->class[c].bytes;

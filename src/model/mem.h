@@ -20,7 +20,7 @@
 	X(HEAP_NEW, "heap_new", "Go objects allocated since, garbage included")                    \
 	X(HEAP_UNUSED, "heap_unused", "free slots between Go objects (fragmentation)")             \
 	X(HEAP_FREE, "heap_free", "free Go heap pages, kept for reuse")                            \
-	X(HEAP_LAZY, "heap_lazy", "given back with MADV_FREE, not yet taken by the kernel")        \
+	X(HEAP_LAZY, "heap_lazy", "given back (MADV_FREE), not taken yet")                         \
 	X(HEAP_RETURNED, "heap_returned", "given back to the kernel")                              \
 	X(HEAP_RESERVED, "heap_reserved", "Go heap address space never used")                      \
 	X(STACKS, "stacks", "goroutine stacks in use")                                             \
@@ -37,8 +37,7 @@
 	X(DATA, "data", "the program's initialised variables")                                     \
 	X(BSS, "bss", "the program's other variables")                                             \
 	X(PLUGINS, "plugins", "Go plugins in use")                                                 \
-	X(PLUGIN_RESIDUE, "plugin_residue",                                                        \
-	  "Go plugins that were refused or replaced, mapped for ever")                             \
+	X(PLUGIN_RESIDUE, "plugin_residue", "Go plugins refused or replaced, mapped for ever")     \
 	X(LIBRARIES, "libraries", "shared libraries in use")                                       \
 	X(LIBRARY_RESIDUE, "library_residue", "mapped libraries that no handle refers to")         \
 	X(C_HEAP, "c_heap", "C heap (malloc)")                                                     \

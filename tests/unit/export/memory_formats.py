@@ -43,7 +43,7 @@ def rows(out):
     """{words: (resident, share)} of the table of classes."""
     found = {}
     for line in out.splitlines():
-        m = re.fullmatch(r' *([\d.]+ \w+|-) +([\d.]+) %.*  (?:read|derived|estimated) +(.*)', line)
+        m = re.fullmatch(r' *([\d.]+ \w+|-) +(?:\d+ +|- +)?([\d.]+) %.*  (?:read|derived|estimated) +(.*)', line)
         if m:
             found[m[3]] = (m[1], float(m[2]))
     return found
@@ -62,7 +62,7 @@ def test_text():
     assert found['Go heap address space never used'] == ('-', 0)
     assert 'goroutine stacks in use' not in out
     item = next(l for l in lines if 'rw-p 64 MiB' in l)
-    assert re.fullmatch(r' *180 MiB +192 MiB +64\.0 MiB +rw-p 64 MiB \(3\)', item), item
+    assert re.fullmatch(r' *180 MiB +46080 +192 MiB +64\.0 MiB +rw-p 64 MiB \(3\)', item), item
     assert '/opt/shop/price.so (4), loaded 3 times' in out
     assert 'Go heap: goal 64.0 MiB, GOGC 100, no memory limit, 12 collections, the last 3.20 s ago' in out
     assert 'behind by 2.0 MiB' in out and 'GOGC lets it keep a tenth more' in out
@@ -70,6 +70,23 @@ def test_text():
     assert '30.0 MiB  main.readOrder order.go:33  (1000 objects)' in out
     assert '10.0 MiB  cache.(*Cache[...]).load cache.go:88  (1 object)' in out
     assert '█' not in out and '\033' not in out
+
+
+def table(out):
+    """Lines of the table of classes, without its title."""
+    return out.split('RESIDENT   PAGES', 1)[1].split('\n\n')[0].splitlines()[1:]
+
+
+def test_text_columns():
+    """Each line has its pages, as JSON counts them, and is not wider than 100 columns; HUGE is there when it is needed."""
+    pages = {c['words']: c['pages'] for c in doc('shop')['classes']}
+    out = text('shop')
+    found = {m[3]: int(m[1].replace('-', '0')) for m in
+             (re.match(r' *\S+(?: \w+)? +(\d+|-) +[\d.]+ %.*(read|derived|estimated) +(.*?)(?: \(512.*)?$', l) for l in table(out)) if m}
+    assert len(found) == 8 and all(pages[k] == v for k, v in found.items()), found
+    assert '    HUGE  KNOWN' in out and max(map(len, table(out))) <= 100
+    many = text('many')
+    assert 'HUGE' not in many and max(map(len, table(many))) <= 90
 
 
 def test_text_growth():
