@@ -219,6 +219,8 @@ static int mark_roots(struct gs__look *k, bool ended, struct gs_incomplete_list 
 		r = gs_rt_global_roots(k->rt, mark_pointers, k, inc, err);
 	if (r == 0)
 		r = gs_rt_special_roots(k->rt, k->heap, mark_pointers, k, inc, err);
+	if (r == 0)
+		r = gs_rt_thread_roots(k->rt, k->gs, mark_pointers, k, inc, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < k->n; i++) {

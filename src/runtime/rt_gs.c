@@ -441,6 +441,8 @@ static int finish(struct pass *ps, struct gs_incomplete_list *inc, struct gs_err
 	}
 	if (r == 0)
 		r = add_ps(ps, err);
+	if (r == 0)
+		r = gs__gs_machines(ps->rt, gs, inc, err);
 	for (uint32_t i = 0; i < gs->n; i++)
 		if (gs->g[i].block == GS__BLOCK_SEMAPHORE)
 			gs->g[i].block = GS_RT_BLOCK_NONE;
@@ -487,6 +489,7 @@ struct gs_rt_gs *gs_rt_gs_free(struct gs_rt_gs *gs)
 		free(gs->g);
 		free(gs->object);
 		free(gs->sudog);
+		free(gs->machine);
 		free(gs);
 	}
 	return NULL;

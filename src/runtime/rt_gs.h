@@ -11,12 +11,30 @@
 #define GS__TIME_MAX_NS 120000000000 /* of one pass: what is not done by then is left out */
 #define GS__SUDOG_MAX 512u           /* bytes of a sudog that is believed */
 
+/* A thread that runs Go code, of a target that stands still. */
+struct gs__machine {
+	gs_addr curg;
+	gs_addr lo, hi; /* of the system stack that it is on; 0: it is on none */
+	bool has_p;
+	struct gs_regs regs;
+};
+
 struct gs_rt_gs {
 	struct gs_rt_g *g;
 	struct gs_rt_wait_object *object;
 	gs_addr *sudog;
-	uint32_t n, cap, n_objects, objects_cap, n_sudogs, sudogs_cap;
+	struct gs__machine *machine; /* by curg */
+	uint32_t n, cap, n_objects, objects_cap, n_sudogs, sudogs_cap, n_machines;
 };
+
+/** Take the registers of threads, if the target stands still. */
+GS_CHECKED int gs__gs_machines(struct gs_rt *rt, struct gs_rt_gs *gs,
+			       struct gs_incomplete_list *inc, struct gs_err *err);
+/** The thread that runs goroutine @g; NULL: none, or not known. */
+const struct gs__machine *gs__gs_machine_of(const struct gs_rt_gs *gs, gs_addr g);
+struct gs__sink;
+/** All registers that may hold pointers. @return what the visitor said. */
+int gs__scan_registers(const struct gs_regs *regs, struct gs__sink *s);
 
 /* Stands in gs_rt_g.block until the stack has told what kind of semaphore it is. */
 #define GS__BLOCK_SEMAPHORE 255u

@@ -178,6 +178,9 @@ const struct gs__m *gs__m_at(const struct gs_rt *rt, gs_addr addr);
 
 /** How long the stack's goroutine can be walked, and where it starts. False: no stack to walk. */
 bool gs__walk_parked(const struct gs__g *g, struct gs__walk_start *ret);
+/** Bounds of the system or signal stack that @sp lies on, from the M's g0 and gsignal. */
+bool gs__system_stack(struct gs_rt *rt, const struct gs__m *m, gs_addr sp, gs_addr *ret_lo,
+		      gs_addr *ret_hi);
 /** Walk a running goroutine from its thread's registers (stopped target or core). @views: two
  *  views over GS__SLOW_BYTES each, for the system stack and for the goroutine's. */
 bool gs__walk_running(struct gs_rt *rt, const struct gs__g *g, const struct gs__m *m,

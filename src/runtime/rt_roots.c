@@ -6,7 +6,7 @@
  *
  * If the two readings of a g agree, the stack is that of a goroutine standing still. What ran, or changed meanwhile,
  * is read conservatively: every word between the bounds of its stack, for its sp is not known. Registers of
- * running threads cannot be read; a pointer that is only there is missed.
+ * running threads are only known if the target stands still (rt_registers.c); else a pointer that is only there is missed.
  */
 #include "runtime/rt_gs.h"
 
@@ -19,6 +19,7 @@
 #define STACK_EAGER (32u << 10) /* larger stacks are read one by one */
 #define STACK_WHOLE                                                                                \
 	(64u << 20) /* the most that is kept at once; beyond it, conservatively in pieces */
+#define STACK_MAX (1ull << 32) /* larger is no stack */
 #define CHUNK (256u << 10)
 #define DEFERS_MAX 10000u
 
@@ -175,13 +176,31 @@ static int scan_range(struct pass *ps, gs_addr from, gs_addr to, struct gs_err *
 	return r;
 }
 
+/* A goroutine that runs, on a thread that stands still. */
+static int scan_stopped(struct pass *ps, const struct slot *s, const struct gs__machine *m,
+			struct gs_err *err)
+{
+	gs_addr lo = s->g.stack_lo, hi = s->g.stack_hi, sp = m->regs.sp & ~(gs_addr)7;
+	int r;
+
+	if (hi <= lo || hi - lo > STACK_MAX)
+		return 0;
+	ps->sink.stack_lo = lo;
+	ps->sink.stack_hi = hi;
+	r = gs__scan_registers(&m->regs, &ps->sink);
+	return r ? r : scan_range(ps, sp >= lo && sp < hi ? sp : lo, hi, err);
+}
+
 /* A goroutine that does not stand still: all of its stack, wherever that is now. */
 static int scan_moving(struct pass *ps, struct slot *s, struct gs_err *err)
 {
+	const struct gs__machine *m = gs__gs_machine_of(ps->gs, s->g.addr);
 	uint8_t bytes[1024];
 	struct gs__piece p = { .addr = s->g.addr, .len = ps->g_size, .bytes = bytes };
 	int r = 0;
 
+	if (m && s->g.status == GS_G_RUNNING)
+		return scan_stopped(ps, s, m, err);
 	if (s->g.status == GS_G_RUNNING)
 		ps->running++;
 	else
@@ -195,7 +214,7 @@ static int scan_moving(struct pass *ps, struct slot *s, struct gs_err *err)
 		decode(ps, &p, s);
 		lo = s->g.stack_lo;
 		hi = s->g.stack_hi;
-		if (dead(&s->g) || hi <= lo || hi - lo > (1ull << 32))
+		if (dead(&s->g) || hi <= lo || hi - lo > STACK_MAX)
 			return 0;
 		ps->sink.stack_lo = lo;
 		ps->sink.stack_hi = hi;

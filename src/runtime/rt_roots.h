@@ -87,8 +87,16 @@ GS_CHECKED int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h,
 				   gs_rt_pointers_fn *visit, void *ctx,
 				   struct gs_incomplete_list *inc, struct gs_err *err);
 /**
+ * Registers and system stacks of threads that schedule or handle a signal, of a target that stands still; nothing of
+ * others. Belongs to gs_rt_stack_roots(), which does the same for threads that run goroutines.
+ */
+GS_CHECKED int gs_rt_thread_roots(struct gs_rt *rt, const struct gs_rt_gs *gs,
+				  gs_rt_pointers_fn *visit, void *ctx,
+				  struct gs_incomplete_list *inc, struct gs_err *err);
+/**
  * Pointers on the stack of goroutines @which[0..n) (numbers in gs_rt_gs_all), read in batches. @visit is told with
- * gs_rt_stack_fn whose they are. @precise false: every word of the used part, for comparison.
+ * gs_rt_stack_fn whose they are. Of one that runs, the registers count too if the target stood still when @gs was read,
+ * else are not known. @precise false: every word of the used part, for comparison.
  */
 typedef int gs_rt_stack_fn(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n);
 GS_CHECKED int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_t *which,

@@ -275,9 +275,8 @@ bool gs__walk_parked(const struct gs__g *g, struct gs__walk_start *ret)
 	return ret->sp > g->stack_lo && ret->sp <= g->stack_hi;
 }
 
-/* Bounds of the system or signal stack that @sp lies on, from the M's g0 and gsignal. */
-static bool system_stack(struct gs_rt *rt, const struct gs__m *m, gs_addr sp,
-			 struct gs__stack_view *ret)
+bool gs__system_stack(struct gs_rt *rt, const struct gs__m *m, gs_addr sp, gs_addr *ret_lo,
+		      gs_addr *ret_hi)
 {
 	const gs_addr gs[] = { m->g0, m->gsignal };
 
@@ -288,8 +287,8 @@ static bool system_stack(struct gs_rt *rt, const struct gs__m *m, gs_addr sp,
 			continue;
 		if (sp < bounds[0] || sp >= bounds[1])
 			continue;
-		ret->lo = bounds[0];
-		ret->hi = bounds[1];
+		*ret_lo = bounds[0];
+		*ret_hi = bounds[1];
 		return true;
 	}
 	return false;
@@ -324,7 +323,7 @@ bool gs__walk_running(struct gs_rt *rt, const struct gs__g *g, const struct gs__
 		gs__walk(rt, own, &start, io);
 		return true;
 	}
-	if (system_stack(rt, m, start.sp, sys)) {
+	if (gs__system_stack(rt, m, start.sp, &sys->lo, &sys->hi)) {
 		gs__walk(rt, sys, &start, io);
 		if (io->n && io->end == GS_STACK_COMPLETE && io->keys[io->n - 1] >> 1 != 0) {
 			const struct gs__pc *last =

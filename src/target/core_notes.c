@@ -3,7 +3,8 @@
  * Notes of a core file (fs/binfmt_elf.c, fill_note_info; gdb writes the same in gcore):
  *
  *   CORE  NT_PRSTATUS  per thread; the notes behind it, up to the next one, belong to that thread
- *           @32 tid   @112 registers: amd64 27 words, arm64 x0…x30 sp pc pstate
+ *           @32 tid   @112 registers (registers.c)
+ *   CORE  NT_FPREGSET, LINUX NT_X86_XSTATE  per thread: vector registers
  *   CORE  NT_PRPSINFO  once: @24 pid, @40 command (16 bytes)
  *   CORE  NT_AUXV      once: the auxiliary vector
  *   CORE  NT_FILE      once: count, page size, count × { start, end, offset in pages }, then count
@@ -26,11 +27,6 @@
 #define PRPSINFO_PID 24
 #define PRPSINFO_FNAME 40
 
-/* Words of the amd64 register set (struct user_regs_struct) and of the arm64 one. */
-enum { AMD64_R14 = 1, AMD64_RBP = 4, AMD64_RIP = 16, AMD64_RSP = 19, AMD64_FS_BASE = 21 };
-enum { ARM64_X28 = 28, ARM64_X29 = 29, ARM64_X30 = 30, ARM64_SP = 31, ARM64_PC = 32 };
-enum { AMD64_WORDS = 27, ARM64_WORDS = 34 };
-
 static bool window_u32(const struct gs_cursor *c, uint64_t off, uint32_t *ret)
 {
 	struct gs_cursor w;
@@ -39,36 +35,11 @@ static bool window_u32(const struct gs_cursor *c, uint64_t off, uint32_t *ret)
 	       gs_cursor_u32(&w, ret, NULL) == 0;
 }
 
-static bool read_regs(enum gs_arch arch, const struct gs_cursor *desc, struct gs_regs *ret)
-{
-	size_t n = arch == GS_ARCH_AMD64 ? AMD64_WORDS : ARM64_WORDS;
-	uint64_t w[ARM64_WORDS];
-	struct gs_cursor c;
-
-	if (gs_cursor_window(desc, PRSTATUS_REGS, n * 8, &c, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (gs_cursor_u64(&c, &w[i], NULL) < 0)
-			return false;
-	}
-	if (arch == GS_ARCH_AMD64)
-		*ret = (struct gs_regs){ .pc = w[AMD64_RIP],
-					 .sp = w[AMD64_RSP],
-					 .bp = w[AMD64_RBP],
-					 .g = w[AMD64_R14],
-					 .tls = w[AMD64_FS_BASE] };
-	else
-		*ret = (struct gs_regs){ .pc = w[ARM64_PC],
-					 .sp = w[ARM64_SP],
-					 .bp = w[ARM64_X29],
-					 .lr = w[ARM64_X30],
-					 .g = w[ARM64_X28] };
-	return true;
-}
-
 static int add_thread(struct gs_core *c, const struct gs_cursor *desc, struct gs_err *err)
 {
 	struct gs_thread *th;
+	uint64_t size = gs_cursor_size(desc);
+	struct gs_cursor set;
 	uint32_t tid;
 
 	if (!window_u32(desc, PRSTATUS_TID, &tid))
@@ -80,7 +51,10 @@ static int add_thread(struct gs_core *c, const struct gs_cursor *desc, struct gs
 	if (!th)
 		return gs_fail(err, -ENOMEM, 0, "%s: no memory for its threads", c->name);
 	th->tid = th->ns_tid = (int32_t)tid;
-	th->has_regs = read_regs(c->base.arch, desc, &th->regs);
+	th->has_regs = size > PRSTATUS_REGS &&
+		       gs_cursor_window(desc, PRSTATUS_REGS, size - PRSTATUS_REGS, &set, NULL) ==
+			       0 &&
+		       gs__regs_general(c->base.arch, set, &th->regs);
 	return 0;
 }
 
@@ -200,6 +174,9 @@ static int read_note(struct gs_core *c, const struct gs__elf_note *n, struct gs_
 		gs__auxv_parse(desc.base, gs_cursor_size(&desc), &c->base.auxv);
 	else if (gs__elf_note_is(n, "CORE", NT_FILE))
 		return read_files(c, desc, err);
+	else if (threads->n && (gs__elf_note_is(n, "CORE", NT_FPREGSET) ||
+				gs__elf_note_is(n, "LINUX", NT_X86_XSTATE)))
+		gs__regs_vector(c->base.arch, n->type, desc, &threads->v[threads->n - 1].regs);
 	else if (gs__elf_note_is(n, "LINUX", NT_ARM_TLS) && threads->n &&
 		 c->base.arch == GS_ARCH_ARM64)
 		// Too short: the value stays 0, which means unknown.

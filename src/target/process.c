@@ -331,11 +331,17 @@ static void process_free(struct gs_target *t)
 	free(p);
 }
 
+static bool process_still(const struct gs_target *t)
+{
+	return ((const struct gs_process_target *)t)->stopped != NULL;
+}
+
 const struct gs__target_ops gs__process_ops = {
 	.refresh_maps = process_refresh_maps,
 	.threads = process_threads,
 	.now_ns = process_now_ns,
 	.alive = process_alive,
+	.still = process_still,
 	.stop = gs__process_stop,
 	.resume = gs__process_resume,
 	.free = process_free,

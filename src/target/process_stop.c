@@ -32,7 +32,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -40,7 +39,8 @@
 #include "target/process_private.h"
 
 #define DEFAULT_MAX_NS 1000000000
-#define SPIN_NS 200000 /* most threads stop within microseconds */
+#define SPIN_NS 200000   /* most threads stop within microseconds */
+#define XSTATE_BYTES 832 /* up to where registers may hold pointers: registers.c */
 
 enum tracee_state { TRACEE_NEW, TRACEE_SEIZED, TRACEE_STOPPED, TRACEE_GONE };
 
@@ -169,43 +169,41 @@ static int interrupt_new(struct gs__stopped *s, size_t known)
 	return 0;
 }
 
-#if defined(__x86_64__)
-static bool read_regs(int32_t tid, struct gs_regs *ret)
+/* @return bytes of a register set. */
+static size_t read_set(int32_t tid, int type, void *buf, size_t len)
 {
-	struct user_regs_struct u;
-	struct iovec v = { &u, sizeof(u) };
+	struct iovec v = { buf, len };
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &v) < 0 || v.iov_len != sizeof(u))
-		return false; // shorter for a thread in 32-bit mode
-	*ret = (struct gs_regs){
-		.pc = u.rip, .sp = u.rsp, .bp = u.rbp, .g = u.r14, .tls = u.fs_base
-	};
-	return true;
+	return ptrace(PTRACE_GETREGSET, tid, type, &v) < 0 ? 0 : v.iov_len;
 }
-#elif defined(__aarch64__)
-static bool read_regs(int32_t tid, struct gs_regs *ret)
-{
-	struct user_regs_struct u;
-	struct iovec v = { &u, sizeof(u) };
-	uint64_t tls = 0;
-	struct iovec w = { &tls, sizeof(tls) };
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &v) < 0 || v.iov_len != sizeof(u))
+static struct gs_cursor cursor_of(const void *buf, size_t len)
+{
+	return gs_cursor_make(buf, len, "registers");
+}
+
+static bool read_regs(enum gs_arch arch, int32_t tid, struct gs_regs *ret)
+{
+	uint64_t set[XSTATE_BYTES / 8];
+	int vector = NT_FPREGSET;
+	size_t n = read_set(tid, NT_PRSTATUS, set, sizeof(set));
+
+	// Shorter for a thread in 32-bit mode.
+	if (!gs__regs_general(arch, cursor_of(set, n), ret))
 		return false;
-	if (ptrace(PTRACE_GETREGSET, tid, NT_ARM_TLS, &w) < 0)
-		tls = 0;
-	*ret = (struct gs_regs){ .pc = u.pc,
-				 .sp = u.sp,
-				 .bp = u.regs[29],
-				 .lr = u.regs[30],
-				 .g = u.regs[28],
-				 .tls = tls };
+	if (arch == GS_ARCH_ARM64 && read_set(tid, NT_ARM_TLS, set, 8) == 8)
+		ret->tls = set[0];
+	n = arch == GS_ARCH_AMD64 ? read_set(tid, NT_X86_XSTATE, set, sizeof(set)) : 0;
+	if (n)
+		vector = NT_X86_XSTATE;
+	else
+		n = read_set(tid, NT_FPREGSET, set, sizeof(set));
+	gs__regs_vector(arch, (uint32_t)vector, cursor_of(set, n), ret);
 	return true;
 }
-#endif
 
 /* Ask for the state of one thread, without waiting. */
-static void look(struct tracee *tr)
+static void look(const struct gs__stopped *s, struct tracee *tr)
 {
 	siginfo_t si;
 
@@ -224,7 +222,7 @@ static void look(struct tracee *tr)
 	}
 	tr->state = TRACEE_STOPPED;
 	tr->signal = si.si_status >> 8 ? 0 : si.si_status; // an event is no signal
-	tr->thread.has_regs = read_regs(tr->thread.tid, &tr->thread.regs);
+	tr->thread.has_regs = read_regs(s->p->base.arch, tr->thread.tid, &tr->thread.regs);
 }
 
 static int too_slow(struct gs__stopped *s, const struct tracee *tr)
@@ -251,7 +249,7 @@ static int wait_for_all(struct gs__stopped *s)
 
 		for (size_t i = 0; i < s->n; i++) {
 			if (s->v[i].state == TRACEE_SEIZED)
-				look(&s->v[i]);
+				look(s, &s->v[i]);
 			if (s->v[i].state == TRACEE_SEIZED)
 				running = &s->v[i];
 		}
@@ -298,7 +296,7 @@ static void let_go(struct gs__stopped *s)
 		struct tracee *tr = &s->v[i];
 
 		if (tr->state == TRACEE_SEIZED)
-			look(tr); // it may stand by now, with a signal to hand back
+			look(s, tr); // it may stand by now, with a signal to hand back
 		// ESRCH: it was killed while it stood.
 		if (tr->state == TRACEE_STOPPED)
 			(void)ptrace(PTRACE_DETACH, tr->thread.tid, NULL,

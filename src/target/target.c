@@ -126,6 +126,11 @@ int gs_target_alive(const struct gs_target *t, struct gs_err *err)
 	return t->ops->alive ? t->ops->alive(t, err) : 0;
 }
 
+bool gs_target_still(const struct gs_target *t)
+{
+	return t->ops->still ? t->ops->still(t) : true;
+}
+
 int gs_target_stop(struct gs_target *t, int64_t max_ns, struct gs_err *err)
 {
 	return t->ops->stop ? t->ops->stop(t, max_ns, err) : 0; // a core stands still anyway

@@ -38,12 +38,18 @@ struct gs_map {
 	const char *path; /* raw, "" for anonymous; borrowed from the target */
 };
 
-/* General registers of a thread, as far as unwinding needs them. */
+#define GS_REGS_GENERAL 31
+#define GS_REGS_VECTOR 64
+
+/* Registers of a thread. */
 struct gs_regs {
 	uint64_t pc, sp, bp; /* arm64: bp is x29 */
 	uint64_t lr;         /* arm64 x30 */
 	uint64_t g;          /* amd64 r14, arm64 x28 */
 	uint64_t tls;        /* fs_base / tpidr, 0 if unknown */
+	/* Where pointers may be; what this machine does not have, or did not tell, is 0. */
+	uint64_t general[GS_REGS_GENERAL]; /* all but pc and sp, in the kernel's order */
+	uint64_t vector[GS_REGS_VECTOR];   /* amd64: xmm, then upper halves of ymm; arm64: v0 … v31 */
 };
 
 struct gs_thread {
@@ -119,6 +125,9 @@ int64_t gs_target_now_ns(const struct gs_target *t);
  *  series of reads: 0 proves that all of them saw the program that was opened. */
 GS_CHECKED int gs_target_alive(const struct gs_target *t, struct gs_err *err);
 
+/** Does the target stand still, so that registers of threads are known? A core, or a process between
+ *  gs_target_stop() and gs_target_resume(). */
+bool gs_target_still(const struct gs_target *t);
 /** Stop all threads (PTRACE_SEIZE + INTERRUPT, repeated until no new thread appears) and read their
  *  registers. Must be followed by gs_target_resume(), which returns the length of the pause; a
  *  crash of gosonde releases the target (ptrace detaches by itself). @max_ns bounds the stopping

@@ -46,6 +46,7 @@ struct gs__target_ops {
 	int (*threads)(struct gs_target *t, struct gs_err *err); /* fills t->threads */
 	int64_t (*now_ns)(const struct gs_target *t);
 	int (*alive)(const struct gs_target *t, struct gs_err *err);
+	bool (*still)(const struct gs_target *t); /* missing: always */
 	int (*stop)(struct gs_target *t, int64_t max_ns, struct gs_err *err);
 	int (*resume)(struct gs_target *t, int64_t *ret_paused_ns, struct gs_err *err);
 	void (*free)(struct gs_target *t); /* the kind's own parts and the block itself */
@@ -83,6 +84,10 @@ const struct gs_map *gs__maps_at(const struct gs__maps *m, gs_addr addr);
 
 /** Append a zeroed thread; NULL when GS__MAX_THREADS or memory is exhausted. */
 struct gs_thread *gs__threads_add(struct gs__threads *t);
+/** A register set of NT_PRSTATUS. @return false if it is too short. */
+bool gs__regs_general(enum gs_arch arch, struct gs_cursor set, struct gs_regs *ret);
+/** … of NT_FPREGSET or NT_X86_XSTATE (@type) into @io->vector; what is not there stays as it is. */
+void gs__regs_vector(enum gs_arch arch, uint32_t type, struct gs_cursor set, struct gs_regs *io);
 /** Read auxv pairs of 64-bit words up to AT_NULL or the end. */
 void gs__auxv_parse(const void *bytes, size_t len, struct gs__auxv *ret);
 /** @return 0; 1 if absent */
