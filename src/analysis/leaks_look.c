@@ -375,7 +375,8 @@ static int catch_up(struct gs__look *k, struct gs_incomplete_list *inc, struct g
 
 int gs__look_go_on(struct gs__look *k, struct gs_incomplete_list *inc, struct gs_err *err)
 {
-	int r = mark_moved(k, inc, err);
+	struct gs_incomplete_list ignored = { .n = 0 }; // the look has told
+	int r = mark_moved(k, &ignored, err);
 
 	return r < 0 ? r : to_fixed_point(k, blocked_into_todo(k), inc, err);
 }

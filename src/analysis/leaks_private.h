@@ -88,6 +88,14 @@ struct gs__leak_kind {
 
 #define GS__LEAK_KINDS 256u
 
+/* A goroutine that ran in all looks, and did not stop in between. */
+struct gs__leak_runner {
+	uint64_t goid;
+	uint8_t tracking_seq;
+};
+
+#define GS__LEAK_RUNNERS 256u
+
 struct gs_leaks {
 	struct gs_arena *arena;
 	struct gs_target *target;
@@ -104,7 +112,8 @@ struct gs_leaks {
 	bool raced_ever; /* … or one before it did */
 	bool ended;      /* early, as progress asked */
 	struct gs__leak_kind kind[GS__LEAK_KINDS]; /* leaks_unreachable.c */
-	uint32_t n_kinds;
+	uint32_t n_kinds, n_runners;
+	struct gs__leak_runner runner[GS__LEAK_RUNNERS], running_now[GS__LEAK_RUNNERS];
 	struct gs__leak_waiter *waiters; /* leaks_evidence.c */
 	uint32_t n_waiters;
 };

@@ -133,6 +133,51 @@ static int collect_blocked(const struct gs__look *k, struct candidates *ret, str
 	return 0;
 }
 
+/* ---- goroutines that run ---- */
+
+/*
+ * Registers of a goroutine that runs are not known. It is preempted every 10 ms (runtime/proc.go, retake), which writes
+ * them to its stack, where we see them. Only one that is never preempted (GODEBUG=asyncpreemptoff) can hide a
+ * pointer from look to look: its trackingSeq stays.
+ */
+static void note_runners(struct gs_leaks *l)
+{
+	const struct gs__look *k = l->look;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < k->n; i++) {
+		const struct gs_rt_g *g = &k->g[i];
+		bool stayed = l->result.looks == 1;
+
+		if (g->state != GS_G_RUNNING || g->system)
+			continue;
+		for (uint32_t j = 0; j < l->n_runners && !stayed; j++)
+			stayed = l->runner[j].goid == g->goid &&
+				 l->runner[j].tracking_seq == g->tracking_seq;
+		if (stayed && n < GS__LEAK_RUNNERS)
+			l->running_now[n++] = (struct gs__leak_runner){ g->goid, g->tracking_seq };
+	}
+	memcpy(l->runner, l->running_now, n * sizeof(*l->runner));
+	l->n_runners = n;
+}
+
+/* Goroutines whose registers were not seen and could hold what suspects wait for. */
+static uint64_t unseen_registers(const struct gs_leaks *l)
+{
+	uint64_t n = 0;
+
+	if (!l->o.still)
+		return l->n_runners;
+	for (uint32_t i = 0; i < l->look_incomplete.n; i++)
+		if (strcmp(l->look_incomplete.item[i].what, "running_without_registers") == 0)
+			n = l->look_incomplete.item[i].count;
+	// One of them ended the program, unless that was main, which is not counted.
+	for (uint32_t i = 0; l->o.ended && i < l->look->n; i++)
+		if (l->look->g[i].main && l->look->g[i].state == GS_G_RUNNING)
+			return n;
+	return l->o.ended && n ? n - 1 : n;
+}
+
 /* ---- kinds ---- */
 
 static struct gs__leak_kind *kind_of(struct gs_leaks *l, const struct candidate *c)
@@ -247,6 +292,7 @@ static int take_look(struct gs_leaks *l, struct gs_err *err)
 	l->result.mark_ns = k->took_ns;
 	l->result.goroutines = k->n;
 	l->look_incomplete = inc;
+	note_runners(l);
 	return 0;
 }
 
@@ -310,9 +356,9 @@ static enum gs_leak_confidence confidence(const struct gs_leaks *l, const struct
 
 	if (c->by_runtime)
 		return GS_LEAK_CERTAIN;
-	if (!whole)
+	if (!whole || (!l->o.still && unseen_registers(l)))
 		return GS_LEAK_LIKELY;
-	return l->o.still ? GS_LEAK_CERTAIN : GS_LEAK_HIGH;
+	return l->o.still && !unseen_registers(l) ? GS_LEAK_CERTAIN : GS_LEAK_HIGH;
 }
 
 static int into_items(struct gs_leaks *l, const struct candidates *c, struct gs_err *err)
@@ -363,6 +409,11 @@ int gs__leaks_unreachable(struct gs_leaks *l, struct gs_err *err)
 		gs_incomplete_add(&l->incomplete, l->look_incomplete.item[i].what,
 				  l->look_incomplete.item[i].count, "%s",
 				  l->look_incomplete.item[i].why);
+	if (!l->o.still && c.n)
+		gs_incomplete_add(
+			&l->incomplete, "running_all_the_time", l->n_runners,
+			"were never preempted (GODEBUG=asyncpreemptoff), and pointers in their "
+			"registers cannot be seen; --stop sees them");
 	gs_incomplete_add(&l->incomplete, "heap_bytes_unreadable", l->look->unreadable_bytes,
 			  "this much of the heap could not be read; what it points to may look "
 			  "unreachable");

@@ -16,6 +16,9 @@
 //	wake            {"woken":N}    wakes the live ones that can be woken from here, and waits until they have ended
 //	grow            {"grown":10}   growth: 10 goroutines more from one go statement; from the other 10 come and go
 //	moves           {"moves":N}    churn: how often a pointer was moved so far
+//	spin            {"spin":true}  a goroutine runs that holds the only pointer to what another one waits for in a
+//	                               register
+//	unspin          {"spin":false} both end
 package main
 
 import (
@@ -184,6 +187,14 @@ func commands() map[string]func() map[string]interface{} {
 		"profile-leaks": func() map[string]interface{} { return answer{"leaks": profileLeaks()} },
 		"wake":          func() map[string]interface{} { return answer{"woken": wake()} },
 		"moves":         func() map[string]interface{} { return answer{"moves": atomic.LoadInt64(&moves)} },
+		"spin": func() map[string]interface{} {
+			spinNow()
+			return answer{"spin": true}
+		},
+		"unspin": func() map[string]interface{} {
+			spinEnd()
+			return answer{"spin": false}
+		},
 		"grow": func() map[string]interface{} {
 			grow(10)
 			return answer{"grown": 10}
