@@ -15,7 +15,7 @@
 #include "analysis/heap_mark_private.h"
 #include "analysis/heap_objects.h"
 #include "base/arena.h"
-#include "golang/dwarf_globals.h"
+#include "golang/dwarf_variables.h"
 #include "golang/types.h"
 #include "target/target.h"
 
@@ -181,7 +181,8 @@ struct gs_heap_objects {
 	uint32_t n_roots, roots_cap;
 	struct gs__ho_variable *var; /* sorted */
 	uint32_t n_vars;
-	uint32_t allp; /* label of what Ps keep; 0: none */
+	struct gs_go_variables dwarf; /* what DWARF says: nothing if there is none */
+	uint32_t allp;                /* label of what Ps keep; 0: none */
 
 	struct gs__ho_large *large; /* sorted by span */
 	uint32_t n_large;

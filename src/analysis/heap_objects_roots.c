@@ -128,7 +128,6 @@ int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err)
 	const struct gs_target *t = gs_rt_target(x->rt);
 	const struct gs_image *img = gs_target_image(t);
 	struct symbols s = { .x = x, .bias = gs_target_bias(t) };
-	const struct gs_go_variable *v;
 	const struct gs_rt_module *m;
 	struct gs_err why = { 0 };
 	uint32_t n, kept = 0;
@@ -153,10 +152,10 @@ int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err)
 	x->n_vars = kept;
 	if (gs_target_exe_fd(t) < 0 || !gs_image_info(img)->has_dwarf || !kept)
 		return 0;
-	r = gs_go_dwarf_globals(gs_target_exe_fd(t), img, gs_target_bias(t), m[0].types, x->types,
-				&v, &n, &why);
+	r = gs_go_dwarf_variables(gs_target_exe_fd(t), img, gs_target_bias(t), m[0].types, x->types,
+				  NULL, 0, &x->dwarf, &why);
 	if (r == 0)
-		give_types(x, v, n);
+		give_types(x, x->dwarf.global, x->dwarf.n_globals);
 	else if (r < 0)
 		gs_incomplete_add(&x->inc, "variables_untyped", x->n_vars, "%s", why.text);
 	return 0;

@@ -192,24 +192,29 @@ static bool has_debug_info(Elf *elf)
 	return false;
 }
 
-/* Sections that say where fields lie, or that names in them refer to. */
-static bool section_wanted(const char *name)
+/* Sections that say where fields lie, or that names in them refer to; with @code, where functions are (DWARF 5), and where
+ * their variables. */
+static bool section_wanted(const char *name, bool code)
 {
 	static const char *const wanted[] = { "info", "abbrev", "str", "line_str", "str_offsets" };
+	static const char *const of_code[] = { "addr", "loc", "loclists", "ranges", "rnglists" };
 
 	name += strcspn(name, "_") + 1; /* behind ".debug_" or ".zdebug_" */
 	for (size_t i = 0; i < GS_ARRAY_SIZE(wanted); i++)
 		if (!strcmp(name, wanted[i]))
 			return true;
+	for (size_t i = 0; code && i < GS_ARRAY_SIZE(of_code); i++)
+		if (!strcmp(name, of_code[i]))
+			return true;
 	return false;
 }
 
 /*
- * libdw decompresses every debug section it finds when it opens a file. Two thirds of them (lines,
- * locations, ranges) are of no use here, so they are declared empty in our private copy of the
+ * libdw decompresses every debug section it finds when it opens a file. Most of them (lines,
+ * frames; for types also locations and ranges) are of no use here, so they are declared empty in our private copy of the
  * file's pages. Where the headers make no sense, libelf will say so.
  */
-static void hide_sections(uint8_t *file, size_t size)
+static void hide_sections(uint8_t *file, size_t size, bool code)
 {
 	struct gs_cursor c = gs_cursor_make(file, size, "file"), names, s;
 	Elf64_Ehdr head;
@@ -233,14 +238,14 @@ static void hide_sections(uint8_t *file, size_t size)
 		if (gs_cursor_seek(&names, sh.sh_name, NULL) < 0 ||
 		    gs_cursor_string(&names, &name, &n, NULL) < 0 ||
 		    (strncmp(name, ".debug_", 7) && strncmp(name, ".zdebug_", 8)) ||
-		    section_wanted(name))
+		    section_wanted(name, code))
 			continue;
 		sh.sh_type = SHT_NOBITS;
 		memcpy(file + at, &sh, sizeof(sh));
 	}
 }
 
-Elf *gs__go_dwarf_elf(int fd)
+Elf *gs__go_dwarf_elf(int fd, bool code)
 {
 	struct stat st;
 	void *file;
@@ -250,7 +255,7 @@ Elf *gs__go_dwarf_elf(int fd)
 	file = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	if (file == MAP_FAILED)
 		return NULL;
-	hide_sections(file, (size_t)st.st_size);
+	hide_sections(file, (size_t)st.st_size, code);
 	return elf_memory(file, (size_t)st.st_size);
 }
 
@@ -266,7 +271,7 @@ static int read_offsets(int fd, void *out, size_t out_bytes, const void *ctx)
 		return -1;
 	for (int f = 0; f < q->n; f++)
 		s.offset[f] = GS__GO_NO_STRUCT;
-	elf = gs__go_dwarf_elf(fd);
+	elf = gs__go_dwarf_elf(fd, false);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
 		return -1;
 	dw = dwarf_begin_elf(elf, DWARF_C_READ, NULL);

@@ -32,8 +32,8 @@ GS_CHECKED int gs__go_layout_dwarf_limited(int fd, const struct gs__sandbox_limi
 					   struct gs_go_layout *io, struct gs_err *err);
 
 struct Elf;
-/** Map the file privately, without the debug sections that say nothing of types, and open it with libelf. For children
- *  of the sandbox: nothing is ever freed. NULL if that fails. */
-struct Elf *gs__go_dwarf_elf(int fd);
+/** Map the file privately, without the debug sections that say nothing of types or, with @code, of where functions and
+ *  their variables are, and open it with libelf. For children of the sandbox: nothing is ever freed. NULL if that fails. */
+struct Elf *gs__go_dwarf_elf(int fd, bool code);
 
 #endif

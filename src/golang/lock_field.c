@@ -85,7 +85,7 @@ static int find_lock(int fd, void *out, size_t out_bytes, const void *ctx)
 
 	if (out_bytes != sizeof(struct result) || elf_version(EV_CURRENT) == EV_NONE)
 		return -1;
-	elf = gs__go_dwarf_elf(fd);
+	elf = gs__go_dwarf_elf(fd, false);
 	dw = elf ? dwarf_begin_elf(elf, DWARF_C_READ, NULL) : NULL;
 	for (int i = 0; dw && i < MAX_UNITS && r == 2; i++) {
 		if (dwarf_get_units(dw, cu, &cu, NULL, NULL, &unit, NULL) != 0)

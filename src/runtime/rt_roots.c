@@ -50,7 +50,7 @@ struct pass {
 
 int gs__sink_flush(struct gs__sink *s)
 {
-	int r = s->n ? s->visit(s->ctx, s->which, s->p, s->n) : 0;
+	int r = s->n && s->visit ? s->visit(s->ctx, s->which, s->p, s->n) : 0;
 
 	s->n = 0;
 	return r;
@@ -314,7 +314,7 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 		ps->sink.which = ps->which[i];
 		if (!s->moved && stands_still(&s->g, &start))
 			r = scan_parked(ps, s, start.sp, err);
-		else
+		else if (ps->sink.visit)
 			r = scan_moving(ps, s, err);
 		if (r == 0)
 			r = gs__sink_flush(&ps->sink);
@@ -336,9 +336,10 @@ static void count_missing(const struct pass *ps, struct gs_incomplete_list *inc)
 			  STACK_WHOLE >> 20);
 }
 
-int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_t *which,
-		      uint32_t n, bool precise, gs_rt_stack_fn *visit, void *ctx,
-		      struct gs_incomplete_list *inc, struct gs_err *err)
+/* All stacks into the sink. */
+static int scan_stacks(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_t *which,
+		       uint32_t n, bool precise, const struct gs__sink *sink,
+		       struct gs_incomplete_list *inc, struct gs_err *err)
 {
 	struct pass *ps = calloc(1, sizeof(*ps));
 	int r = 0;
@@ -349,7 +350,8 @@ int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_
 	ps->gs = gs;
 	ps->precise = precise;
 	ps->g_size = (uint32_t)rt->facts.layout.offset[GS_GO_G_SIZE];
-	ps->sink = (struct gs__sink){ .visit = visit, .ctx = ctx, .lowest = 4096 };
+	ps->sink = *sink;
+	ps->sink.lowest = 4096;
 	if (precise)
 		r = gs__scan_new(rt, &ps->scan, err);
 	ps->deadline = gs_now_ns() + GS__TIME_MAX_NS;
@@ -358,7 +360,7 @@ int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_
 		ps->which = which + i;
 		r = do_batch(ps, err);
 	}
-	if (r == 0) {
+	if (r == 0 && sink->visit) {
 		count_missing(ps, inc);
 		if (ps->scan)
 			gs__scan_count(ps->scan, inc);
@@ -369,4 +371,22 @@ int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_
 	free(ps->own);
 	free(ps);
 	return r;
+}
+
+int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_t *which,
+		      uint32_t n, bool precise, gs_rt_stack_fn *visit, void *ctx,
+		      struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	const struct gs__sink sink = { .visit = visit, .ctx = ctx };
+
+	return scan_stacks(rt, gs, which, n, precise, &sink, inc, err);
+}
+
+int gs_rt_stack_frames(struct gs_rt *rt, const struct gs_rt_gs *gs, const uint32_t *which,
+		       uint32_t n, gs_rt_frames_fn *frames, gs_rt_stack_fn *visit, void *ctx,
+		       struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	const struct gs__sink sink = { .visit = visit, .frames = frames, .ctx = ctx };
+
+	return scan_stacks(rt, gs, which, n, true, &sink, inc, err);
 }

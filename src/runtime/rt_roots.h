@@ -103,4 +103,27 @@ GS_CHECKED int gs_rt_stack_roots(struct gs_rt *rt, const struct gs_rt_gs *gs, co
 				 uint32_t n, bool precise, gs_rt_stack_fn *visit, void *ctx,
 				 struct gs_incomplete_list *inc, struct gs_err *err);
 
+/** A frame of a stack that stands still. */
+struct gs_rt_stack_frame {
+	gs_addr pc; /* inside of the call that it waits for; 0: it was interrupted, or nothing of it is alive */
+	gs_addr cfa; /* sp of its caller before the call, as DWARF counts: the frame ends here, its arguments begin */
+};
+/** A stack and its frames, in the order of addresses. Borrowed until the visitor is told of another one. */
+struct gs_rt_stack_view {
+	gs_addr at;
+	const uint8_t *bytes;
+	uint32_t len;
+	const struct gs_rt_stack_frame *frame;
+	uint32_t n_frames;
+};
+typedef int gs_rt_frames_fn(void *ctx, uint32_t which, const struct gs_rt_stack_view *v);
+/**
+ * The same as gs_rt_stack_roots(), precise; before the pointers of a goroutine that stands still, @frames is told its frames.
+ * Others have none. @visit may be NULL: only frames then, and nothing is added to @inc.
+ */
+GS_CHECKED int gs_rt_stack_frames(struct gs_rt *rt, const struct gs_rt_gs *gs,
+				  const uint32_t *which, uint32_t n, gs_rt_frames_fn *frames,
+				  gs_rt_stack_fn *visit, void *ctx, struct gs_incomplete_list *inc,
+				  struct gs_err *err);
+
 #endif

@@ -61,6 +61,7 @@ struct gs__scan {
 	struct gs_rt *rt;
 	uint64_t *keys;
 	gs_addr *sps, *argps;
+	struct gs_rt_stack_frame *frame; /* NULL until asked for */
 	struct live_object *object;
 	gs_addr *work; /* pointers into the stack that wait for their turn */
 	uint32_t n_objects, objects_cap, n_work, work_cap;
@@ -88,6 +89,7 @@ struct gs__scan *gs__scan_free(struct gs__scan *s)
 	free(s->keys);
 	free(s->sps);
 	free(s->argps);
+	free(s->frame);
 	free(s->object);
 	free(s->work);
 	free(s->slow);
@@ -171,20 +173,27 @@ static int load_objects(struct gs__scan *s, const struct gs__module *mod,
 	return 0;
 }
 
-/* Number of the stack map at the pc where the frame goes on. @return false if it goes on nowhere. */
-static bool map_index(const struct gs__pc *p, const struct gs__module *mod, int32_t *ret)
+/* The call that the frame waits for, or goes on behind. 0: it goes on nowhere. */
+static gs_addr call_of(const struct gs__pc *p)
 {
 	gs_addr pc = p->key >> 1;
 
-	if (p->key & 1) { /* its callee is sigpanic */
-		if (!p->func.deferreturn)
-			return false;
-		pc = p->func.entry + p->func.deferreturn + 1;
-	}
+	if (p->key & 1) /* its callee is sigpanic */
+		return p->func.deferreturn ? p->func.entry + p->func.deferreturn : 0;
+	return pc == p->func.entry ? pc : pc - 1;
+}
+
+/* Number of the stack map that holds there. @return false if there is none. */
+static bool map_index(const struct gs__pc *p, const struct gs__module *mod, int32_t *ret)
+{
+	gs_addr pc = call_of(p);
+
+	if (!pc)
+		return false;
 	*ret = -1;
 	/* At the very entry the first map counts, and so it does where there is no number. */
 	if (pc != p->func.entry &&
-	    gs_go_pcdata(mod->tab, &p->func, GS_GO_PCDATA_STACK_MAP, pc - 1, ret, NULL) < 0)
+	    gs_go_pcdata(mod->tab, &p->func, GS_GO_PCDATA_STACK_MAP, pc, ret, NULL) < 0)
 		*ret = -1;
 	if (*ret < 0)
 		*ret = 0;
@@ -422,12 +431,39 @@ static struct frame frame_at(const struct gs__scan *s, const struct gs__walk *w,
 	return f;
 }
 
+/* Tell which frames there are. */
+static int tell_frames(struct gs__scan *s, const struct gs__walk *w)
+{
+	struct gs_rt_stack_view v = { .at = s->in->at, .bytes = s->in->bytes, .len = s->in->len };
+	bool interrupted = false;
+
+	if (!s->frame)
+		s->frame = gs_array_new(GS_RT_MAX_FRAMES, sizeof(*s->frame));
+	for (uint32_t i = 0; s->frame && i < w->n; i++) {
+		struct frame f = frame_at(s, w, i);
+		const struct gs__frame_map *m = f.pc ? map_of(s, f.pc) : NULL;
+		gs_addr pc;
+
+		if (!m || (v.n_frames && s->frame[v.n_frames - 1].cfa > f.fp))
+			break;
+		pc = call_of(f.pc);
+		if (interrupted || m->kind != FRAME_NORMAL)
+			pc = 0;
+		interrupted = m->kind == FRAME_INTERRUPTED;
+		s->frame[v.n_frames++] = (struct gs_rt_stack_frame){ .pc = pc, .cfa = f.fp };
+	}
+	v.frame = s->frame;
+	return v.n_frames ? s->out->frames(s->out->ctx, s->out->which, &v) : 0;
+}
+
 static int all_frames(struct gs__scan *s, const struct gs__walk *w)
 {
 	gs_addr end = s->in->at;
 	bool interrupted = false;
-	int r = 0;
+	int r = s->out->frames ? tell_frames(s, w) : 0;
 
+	if (r != 0 || !s->out->visit)
+		return r;
 	for (uint32_t i = 0; r == 0 && i < w->n; i++) {
 		struct frame f = frame_at(s, w, i);
 
@@ -582,7 +618,7 @@ int gs__scan_stack(struct gs__scan *s, const struct gs__scan_stack *in, struct g
 	} else {
 		r = all_frames(s, &w);
 	}
-	if (r == 0)
+	if (r == 0 && out->visit)
 		r = rest(s);
 	if (r == 0 && s->no_memory)
 		return gs_fail(err, -ENOMEM, 0, "no memory for the maps of stacks");

@@ -10,7 +10,8 @@
 
 /** Collects pointers of one goroutine and hands them on in batches. */
 struct gs__sink {
-	gs_rt_stack_fn *visit;
+	gs_rt_stack_fn *visit;   /* NULL: nothing but frames is asked for */
+	gs_rt_frames_fn *frames; /* NULL: they are not */
 	void *ctx;
 	uint32_t which;
 	gs_addr stack_lo, stack_hi; /* of the goroutine: pointers to there are none to the heap */

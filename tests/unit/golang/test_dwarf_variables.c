@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "golang/dwarf_globals_private.h"
+#include "golang/dwarf_variables_private.h"
 
 struct world {
 	struct gs_memory mem;
@@ -20,6 +20,7 @@ struct world {
 	struct gs_go_types *types;
 	struct gs__vars *v;
 	struct gs_err err;
+	struct gs_go_variables all;
 	const struct gs_go_variable *var;
 	uint32_t n;
 };
@@ -38,9 +39,8 @@ static void world_init(struct world *w)
 	*w = (struct world){ .mem = { .readv = read_nothing } };
 	gs_assert_ok(gs_go_layout_table(25, GS_ARCH_AMD64, &w->layout, &w->err), &w->err);
 	gs_assert_ok(gs_go_types_new(&w->mem, &w->layout, NULL, 0, &w->types, &w->err), &w->err);
-	w->v = mmap(NULL, sizeof(*w->v), PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(w->v != MAP_FAILED);
+	w->v = gs__go_vars_new();
+	assert_non_null(w->v);
 	w->v->n_text = 1;
 }
 
@@ -80,7 +80,11 @@ static void variable(struct world *w, const char *name, uint64_t addr, uint32_t 
 
 static int make(struct world *w)
 {
-	return gs__go_make_vars(w->v, NULL, 0x1000, 0, w->types, &w->var, &w->n, &w->err);
+	int r = gs__go_make_vars(w->v, NULL, 0x1000, 0, w->types, &w->all, &w->err);
+
+	w->var = w->all.global;
+	w->n = w->all.n_globals;
+	return r;
 }
 
 /* var b struct { n int; p *T }; var a [3]*T, of a T that the program does not describe */
@@ -207,9 +211,9 @@ static void no_dwarf(void **state)
 
 		assert_true(fd >= 0);
 		assert_int_equal(write(fd, content[i], strlen(content[i])), strlen(content[i]));
-		gs_assert_result(1,
-				 gs_go_dwarf_globals(fd, NULL, 0, 0, w.types, &w.var, &w.n, &w.err),
-				 &w.err);
+		gs_assert_result(
+			1, gs_go_dwarf_variables(fd, NULL, 0, 0, w.types, NULL, 0, &w.all, &w.err),
+			&w.err);
 	}
 	world_deinit(&w);
 	(void)state;

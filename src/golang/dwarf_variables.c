@@ -17,23 +17,20 @@
  * Everything runs in the child of sandbox.c, which writes to memory that it shares with its parent: the answer is too
  * large for a pipe. No recursion: types wait in the list of types until their parts are read.
  */
-#include "golang/dwarf_globals.h"
+#include "golang/dwarf_variables.h"
 
 #include <dwarf.h>
-#include <elfutils/libdw.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "golang/dwarf_globals_private.h"
+#include "golang/dwarf_variables_child.h"
 #include "golang/layout_internal.h"
 
 enum {
 	MAX_UNITS = 200000,
-	MAX_CHILDREN = 20000000, /* of all units together */
 	MAX_TYPEDEFS = 8,
-	MAX_NAME = 4096,
 	AT_GO_KIND = 0x2900,
 	AT_GO_ELEM = 0x2902,
 	AT_GO_RUNTIME_TYPE = 0x2904,
@@ -41,17 +38,9 @@ enum {
 	INDEX_SLOTS = GS__VAR_TYPES_MAX * 2,
 };
 
-struct child {
-	struct gs__vars *out;
-	Dwarf *dw;
-	Dwarf_Off *die;  /* of each type of @out */
-	uint32_t *index; /* number of the type by a hash of its offset; 0: free */
-	uint32_t children;
-};
-
-static uint32_t put_text(struct gs__vars *v, const char *s)
+uint32_t gs__vars_text(struct gs__vars *v, const char *s)
 {
-	size_t n = s ? strnlen(s, MAX_NAME) : 0;
+	size_t n = s ? strnlen(s, GS__VARS_MAX_NAME) : 0;
 	uint32_t at = v->n_text;
 
 	if (n == 0 || n + 1 > GS__VAR_TEXT_MAX - at)
@@ -61,7 +50,7 @@ static uint32_t put_text(struct gs__vars *v, const char *s)
 	return at;
 }
 
-static bool attr_u64(Dwarf_Die *die, unsigned int name, uint64_t *ret)
+bool gs__vars_u64(Dwarf_Die *die, unsigned int name, uint64_t *ret)
 {
 	Dwarf_Attribute attr;
 	Dwarf_Word v;
@@ -88,8 +77,7 @@ static bool attr_die(Dwarf_Die *die, unsigned int name, Dwarf_Die *ret)
 	return dwarf_attr(die, name, &attr) && dwarf_formref_die(&attr, ret);
 }
 
-/* The number of the type @die, which is put on the list if it is new. 0: no more room. */
-static uint32_t number_of(struct child *c, Dwarf_Die *die)
+uint32_t gs__vars_type(struct gs__vars_child *c, Dwarf_Die *die)
 {
 	struct gs__vars *v = c->out;
 	Dwarf_Off off = dwarf_dieoffset(die);
@@ -106,7 +94,7 @@ static uint32_t number_of(struct child *c, Dwarf_Die *die)
 
 /* --- types -------------------------------------------------------------------------------------------------------- */
 
-static void take_fields(struct child *c, Dwarf_Die *die, struct gs__var_type *t)
+static void take_fields(struct gs__vars_child *c, Dwarf_Die *die, struct gs__var_type *t)
 {
 	struct gs__vars *v = c->out;
 	Dwarf_Die member, type;
@@ -117,11 +105,11 @@ static void take_fields(struct child *c, Dwarf_Die *die, struct gs__var_type *t)
 		struct gs__var_field *f = &v->field[v->n_fields];
 
 		if (dwarf_tag(&member) != DW_TAG_member ||
-		    !attr_u64(&member, DW_AT_data_member_location, &f->offset) ||
+		    !gs__vars_u64(&member, DW_AT_data_member_location, &f->offset) ||
 		    !attr_die(&member, DW_AT_type, &type))
 			continue;
-		f->name = put_text(v, dwarf_diename(&member));
-		f->type = number_of(c, &type);
+		f->name = gs__vars_text(v, dwarf_diename(&member));
+		f->type = gs__vars_type(c, &type);
 		t->n_fields++;
 		v->n_fields++;
 	}
@@ -133,8 +121,8 @@ static void take_length(Dwarf_Die *die, struct gs__var_type *t)
 	Dwarf_Die range;
 
 	if (dwarf_child(die, &range) == 0 && dwarf_tag(&range) == DW_TAG_subrange_type &&
-	    !attr_u64(&range, DW_AT_count, &t->length) &&
-	    attr_u64(&range, DW_AT_upper_bound, &t->length))
+	    !gs__vars_u64(&range, DW_AT_count, &t->length) &&
+	    gs__vars_u64(&range, DW_AT_upper_bound, &t->length))
 		t->length++;
 }
 
@@ -144,9 +132,9 @@ static bool peel(Dwarf_Die *die, struct gs__var_type *t)
 	for (int i = 0; i < MAX_TYPEDEFS; i++) {
 		uint64_t kind, at;
 
-		if (!t->runtime_type && attr_u64(die, AT_GO_RUNTIME_TYPE, &at) && at)
+		if (!t->runtime_type && gs__vars_u64(die, AT_GO_RUNTIME_TYPE, &at) && at)
 			t->runtime_type = at + 1;
-		if (attr_u64(die, AT_GO_KIND, &kind)) {
+		if (gs__vars_u64(die, AT_GO_KIND, &kind)) {
 			t->kind = kind < 32 ? (uint8_t)kind : 0;
 			return true;
 		}
@@ -156,17 +144,17 @@ static bool peel(Dwarf_Die *die, struct gs__var_type *t)
 	return false;
 }
 
-static void take_type(struct child *c, uint32_t number)
+static void take_type(struct gs__vars_child *c, uint32_t number)
 {
 	struct gs__var_type *t = &c->out->type[number - 1];
 	Dwarf_Die die, elem;
 
 	if (!dwarf_offdie(c->dw, c->die[number - 1], &die))
 		return;
-	t->name = put_text(c->out, dwarf_diename(&die));
+	t->name = gs__vars_text(c->out, dwarf_diename(&die));
 	if (!peel(&die, t))
 		return;
-	if (!attr_u64(&die, DW_AT_byte_size, &t->size))
+	if (!gs__vars_u64(&die, DW_AT_byte_size, &t->size))
 		t->size = 0; /* pointers, maps, channels: the parent knows */
 	if (!t->kind)
 		t->kind = GS_GO_KIND_POINTER; /* made by the linker: no kind, but a type */
@@ -179,16 +167,16 @@ static void take_type(struct child *c, uint32_t number)
 	case GS_GO_KIND_ARRAY:
 		take_length(&die, t);
 		if (attr_die(&die, DW_AT_type, &elem))
-			t->elem = number_of(c, &elem);
+			t->elem = gs__vars_type(c, &elem);
 		break;
 	case GS_GO_KIND_POINTER:
 		if (attr_die(&die, DW_AT_type, &elem))
-			t->elem = number_of(c, &elem);
+			t->elem = gs__vars_type(c, &elem);
 		break;
 	case GS_GO_KIND_SLICE:
 	case GS_GO_KIND_CHAN:
 		if (attr_die(&die, AT_GO_ELEM, &elem))
-			t->elem = number_of(c, &elem);
+			t->elem = gs__vars_type(c, &elem);
 		break;
 	default:
 		break;
@@ -197,7 +185,7 @@ static void take_type(struct child *c, uint32_t number)
 
 /* --- variables ---------------------------------------------------------------------------------------------------- */
 
-static void take_variable(struct child *c, Dwarf_Die *die)
+static void take_variable(struct gs__vars_child *c, Dwarf_Die *die)
 {
 	struct gs__vars *v = c->out;
 	Dwarf_Attribute attr;
@@ -210,24 +198,25 @@ static void take_variable(struct child *c, Dwarf_Die *die)
 	    block.data[0] != DW_OP_addr)
 		return;
 	memcpy(&var->addr, block.data + 1, sizeof(var->addr));
-	var->name = put_text(v, dwarf_diename(die));
-	var->type = attr_die(die, DW_AT_type, &type) ? number_of(c, &type) : 0;
+	var->name = gs__vars_text(v, dwarf_diename(die));
+	var->type = attr_die(die, DW_AT_type, &type) ? gs__vars_type(c, &type) : 0;
 	if (var->name && var->addr)
 		v->n_vars++;
 }
 
-static void take_unit(struct child *c, Dwarf_Die *unit)
+static void take_unit(struct gs__vars_child *c, Dwarf_Die *unit)
 {
 	Dwarf_Die die;
 
-	for (int r = dwarf_child(unit, &die); r == 0 && c->children < MAX_CHILDREN;
-	     r = dwarf_siblingof(&die, &die), c->children++)
+	for (int r = dwarf_child(unit, &die); r == 0 && c->dies < GS__VARS_MAX_DIES;
+	     r = dwarf_siblingof(&die, &die), c->dies++)
 		if (dwarf_tag(&die) == DW_TAG_variable)
 			take_variable(c, &die);
+		else if (dwarf_tag(&die) == DW_TAG_subprogram)
+			gs__vars_take_function(c, &die);
 }
 
-/* Pages of a mapping are there when they are touched; malloc may touch all. */
-static void *pages(size_t n, size_t size)
+void *gs__vars_pages(size_t n, size_t size)
 {
 	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -237,7 +226,7 @@ static void *pages(size_t n, size_t size)
 /* The sandboxed function. Nothing is freed: the process ends here. */
 static int read_vars(int fd, void *out, size_t out_bytes, const void *ctx)
 {
-	struct child c = { .out = *(struct gs__vars *const *)ctx };
+	struct gs__vars_child c = { .out = *(struct gs__vars *const *)ctx };
 	Dwarf_CU *cu = NULL;
 	Dwarf_Die unit;
 	Elf *elf;
@@ -246,10 +235,12 @@ static int read_vars(int fd, void *out, size_t out_bytes, const void *ctx)
 	(void)out_bytes;
 	if (elf_version(EV_CURRENT) == EV_NONE)
 		return -1;
-	c.die = pages(GS__VAR_TYPES_MAX, sizeof(*c.die));
-	c.index = pages(INDEX_SLOTS, sizeof(*c.index));
-	elf = gs__go_dwarf_elf(fd);
-	c.dw = elf && c.die && c.index ? dwarf_begin_elf(elf, DWARF_C_READ, NULL) : NULL;
+	c.die = gs__vars_pages(GS__VAR_TYPES_MAX, sizeof(*c.die));
+	c.index = gs__vars_pages(INDEX_SLOTS, sizeof(*c.index));
+	elf = gs__go_dwarf_elf(fd, true);
+	c.dw = elf && c.die && c.index && gs__vars_functions_init(&c)
+		       ? dwarf_begin_elf(elf, DWARF_C_READ, NULL)
+		       : NULL;
 	if (!c.dw)
 		return 1;
 	c.out->n_text = 1;
@@ -258,12 +249,21 @@ static int read_vars(int fd, void *out, size_t out_bytes, const void *ctx)
 			break;
 		take_unit(&c, &unit);
 	}
+	gs__vars_take_wrappers(&c);
 	for (uint32_t i = 1; i <= c.out->n_types; i++)
 		take_type(&c, i);
 	return c.out->n_vars ? 0 : 1;
 }
 
 /* --- in the parent ------------------------------------------------------------------------------------------------ */
+
+struct gs__vars *gs__go_vars_new(void)
+{
+	void *v = mmap(NULL, sizeof(struct gs__vars), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return v == MAP_FAILED ? NULL : v;
+}
 
 struct gs__vars *gs__go_vars_free(struct gs__vars *v)
 {
@@ -272,21 +272,13 @@ struct gs__vars *gs__go_vars_free(struct gs__vars *v)
 	return NULL;
 }
 
-int gs__go_dwarf_vars(int fd, struct gs__vars **ret, struct gs_err *err)
+int gs__go_dwarf_vars(int fd, struct gs__vars *v, struct gs_err *err)
 {
-	struct gs__vars *v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE,
-				  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t nothing;
-	int r;
+	int r = gs__sandbox_run(fd, read_vars, &v, &gs__go_dwarf_limits, &nothing, sizeof(nothing),
+				err);
 
-	if (v == MAP_FAILED)
-		return gs_fail(err, -errno, 0, "cannot read variables from DWARF: no memory");
-	r = gs__sandbox_run(fd, read_vars, &v, &gs__go_dwarf_limits, &nothing, sizeof(nothing),
-			    err);
-	if (r != 0) {
-		gs__go_vars_free(v);
-		return r < 0 ? gs_fail_in(err, r, "cannot read variables from DWARF") : 1;
-	}
-	*ret = v;
-	return 0;
+	if (r < 0)
+		return gs_fail_in(err, r, "cannot read variables from DWARF");
+	return r != 0;
 }
