@@ -77,6 +77,7 @@ enum gs_go_more_global {
 	GS_GO_MORE_MADVDONTNEED,      /* debug.madvdontneed, int32 */
 	GS_GO_MORE_ALLFIN,            /* pointer to the first block of finalizers to be run */
 	GS_GO_MORE_CLEANUP_BLOCKS,    /* gcCleanups.all: the same of cleanups; since 1.25 */
+	GS_GO_MORE_TRACE, /* of the execution tracer, a structure without a name; not of 1.20 */
 	GS_GO_MORE_COUNT
 };
 

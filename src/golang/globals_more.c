@@ -52,6 +52,13 @@ static const struct anchor anchors[] = {
 	{ GS_GO_MORE_CLEANUP_BLOCKS, 8, 0, 25, 26, "runtime.markroot", GS_ARCH_ARM64 },
 	{ GS_GO_MORE_CLEANUP_BLOCKS, 6, 0, 25, 0, "runtime.markroot", GS_ARCH_ARM64 },
 	{ GS_GO_MORE_CLEANUP_BLOCKS, 4, 0, 27, 0, "runtime.markroot", GS_ARCH_ARM64 },
+	/* The scheduler asks for it. It stands in traceReader where that is optimised. Together all */
+	{ GS_GO_MORE_TRACE, 1, 104, 19, 19, "runtime.traceReaderAvailable" },
+	{ GS_GO_MORE_TRACE, 1, 104, 19, 19, "runtime.traceReader" },
+	{ GS_GO_MORE_TRACE, 1, 96, 21, 21, "runtime.traceReaderAvailable" },
+	{ GS_GO_MORE_TRACE, 1, 96, 21, 21, "runtime.traceReader" },
+	{ GS_GO_MORE_TRACE, 1, 72, 22, 0, "runtime.traceReaderAvailable" },
+	{ GS_GO_MORE_TRACE, 1, 72, 22, 0, "runtime.traceReader" },
 };
 
 static const char *const names[GS_GO_MORE_COUNT] = {
@@ -67,6 +74,7 @@ static const char *const names[GS_GO_MORE_COUNT] = {
 	[GS_GO_MORE_MADVDONTNEED] = "debug.madvdontneed",
 	[GS_GO_MORE_ALLFIN] = "allfin",
 	[GS_GO_MORE_CLEANUP_BLOCKS] = "gcCleanups.all",
+	[GS_GO_MORE_TRACE] = "trace",
 };
 
 const char *gs_go_more_global_name(enum gs_go_more_global g)

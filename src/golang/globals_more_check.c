@@ -13,6 +13,7 @@
  *     gcBitsArenas       arenas of whole pages; the current one has no more in use than it has bytes
  *     buckhash           whole pages
  *     allfin, gcCleanups.all   lists of blocks, none with more entries than have room
+ *     trace              buffers that are read, empty and full: whole pages
  */
 #include <string.h>
 
@@ -220,6 +221,20 @@ static int check_blocks(const struct gs__go_check *c, unsigned int link, unsigne
 	return r;
 }
 
+/* Buffers that are read, empty, and one or two queues of full ones follow each other (trace.go). */
+static int check_trace(const struct gs__go_check *c)
+{
+	unsigned int first = c->layout->minor >= 22 ? 1 : c->layout->minor == 21 ? 10 : 9;
+	unsigned int n = c->layout->minor >= 22 ? 6 : 4;
+	uint64_t word[16] = { 0 };
+	int r = gs__go_peek(c, c->addr, word, sizeof(word));
+
+	for (unsigned int i = 0; r > 0 && i < n; i++)
+		if (!null_or_pages(word[first + i]))
+			return 0;
+	return r;
+}
+
 int gs__go_more_global_check(const struct gs_memory *mem, const struct gs_go_layout *layout,
 			     enum gs_go_more_global g, gs_addr addr, struct gs_err *err)
 {
@@ -250,6 +265,8 @@ int gs__go_more_global_check(const struct gs_memory *mem, const struct gs_go_lay
 		return check_blocks(&c, 0, 16, FINALIZERS);
 	case GS_GO_MORE_CLEANUP_BLOCKS:
 		return check_blocks(&c, 16, 24, CLEANUPS);
+	case GS_GO_MORE_TRACE:
+		return check_trace(&c);
 	case GS_GO_MORE_COUNT:
 		break;
 	}

@@ -10,16 +10,22 @@
  *                  mapped apart and not listed anywhere
  *     gc_bits      64 KiB each, on four lists (newArenaMayUnlock)
  *     profile      the hash table of profile buckets (stkbucket)
+ *     other        queues of spans (newSpanSPMC), large pointer masks of modules, buffers of the execution tracer
+ *                  (rt_heap_trace.c)
+ *
+ * Not listed anywhere, and left to be anonymous: what GODEBUG or build tags ask for (debuglog, sbrk, efence), heap dumps
+ * while they are written, pointer masks of types beyond 4 MiB, spines of span sets of heaps beyond 32 GB, and the pages
+ * that vgetrandom keeps its states in.
  *
  * From Go 1.25 on, on kernels that keep names of mappings, the names tell the same and more; this is for all others.
  */
-#include "runtime/rt_heap_private.h"
+#include "runtime/rt_heap_meta.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
-	PAGE = 4096,
+	PAGE = GS__META_PAGE,
 	L2_ENTRIES = 1 << 22,         /* arenaL2Bits */
 	SUMMARY_LEVELS = 5,           /* summaryLevels */
 	SLICE = 24,                   /* bytes */
@@ -28,20 +34,16 @@ enum {
 	CHUNKS_L2_BITS = 13,          /* pallocChunksL2Bits */
 	PERSISTENT_CHUNK = 256 << 10, /* persistentChunkSize */
 	GC_BITS_CHUNK = 64 << 10,     /* gcBitsChunkBytes */
+	BIG = 64 << 10,               /* maxBlock: persistentalloc maps it apart */
 	BUCKETS = 179999,             /* buckHashSize */
-	MAX_CHUNKS = 1 << 18,         /* of a list */
+	CHECK_MARKS = 1 << 20,        /* checkmarksMap: a bit for each word of an arena */
 	LAST_WITH_BYTES =
 		20, /* the scavenger's index had a byte for 8 chunks; then 8 bytes a chunk */
 };
 
 #define MAX_RANGE (8ull << 30)
 
-struct meta {
-	struct gs_rt_heap *h;
-	struct gs_err *err;
-};
-
-static int add(struct meta *s, gs_addr start, uint64_t bytes, enum gs_rt_meta_kind kind)
+int gs__meta_add(struct gs__meta *s, gs_addr start, uint64_t bytes, enum gs_rt_meta_kind kind)
 {
 	struct gs_rt_heap *h = s->h;
 	gs_addr end = (start + bytes + PAGE - 1) & ~(gs_addr)(PAGE - 1);
@@ -63,38 +65,82 @@ static int add(struct meta *s, gs_addr start, uint64_t bytes, enum gs_rt_meta_ki
 	return 0;
 }
 
-static uint64_t word(const struct meta *s, gs_addr at)
+uint64_t gs__meta_word(const struct gs__meta *s, gs_addr at)
 {
 	uint64_t v = 0;
 
 	return at && gs_memory_u64(s->h->rt->mem, at, &v, NULL) == 0 ? v : 0;
 }
 
-/* What a slice at @at may grow into. */
-static int add_slice(struct meta *s, gs_addr at, uint64_t elem, enum gs_rt_meta_kind kind)
+int gs__meta_list(struct gs__meta *s, gs_addr at, unsigned int link, uint64_t bytes,
+		  enum gs_rt_meta_kind kind)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && at && at % PAGE == 0 && i < GS__META_CHUNKS; i++) {
+		gs_addr next;
+
+		if (gs_memory_u64(s->h->rt->mem, at + link, &next, NULL) < 0)
+			break;
+		r = gs__meta_add(s, at, bytes, kind);
+		at = next;
+	}
+	return r;
+}
+
+/* What a slice at @at may grow into, if that is not less than @least bytes. */
+static int add_slice(struct gs__meta *s, gs_addr at, uint64_t elem, uint64_t least,
+		     enum gs_rt_meta_kind kind)
 {
 	uint64_t slice[3];
 
 	if (!at || gs_memory_read(s->h->rt->mem, at, slice, sizeof(slice), NULL) < 0 ||
-	    slice[2] > MAX_RANGE / elem)
+	    slice[2] > MAX_RANGE / elem || slice[2] * elem < least)
 		return 0;
-	return add(s, slice[0], slice[2] * elem, kind);
+	return gs__meta_add(s, slice[0], slice[2] * elem, kind);
 }
 
-static int add_arenas(struct meta *s)
+/* With GODEBUG=gccheckmark=1 (mcheckmark.go): all arenas have them, or none. */
+static int add_check_marks(struct gs__meta *s)
 {
 	struct gs_rt_heap *h = s->h;
-	uint64_t size = (uint64_t)h->layout->offset[GS_GO_HEAP_ARENA_SIZE];
-	int r = add(s, h->l2, L2_ENTRIES * 8ull, GS_RT_META_ARENAS);
+	gs_addr marks;
+	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < h->n_arenas; i++)
-		r = add(s, h->arena[i].info, size, GS_RT_META_ARENAS);
-	if (r == 0)
-		r = add_slice(s, gs__heap_field(h, GS_GO_MHEAP_ALLSPANS), 8, GS_RT_META_ARENAS);
+	if (!gs_go_has(h->layout, GS_GO_HEAP_ARENA_CHECKMARKS))
+		return 0;
+	for (uint32_t i = 0; r == 0 && i < h->n_arenas; i++) {
+		marks = gs__meta_word(
+			s, h->arena[i].info +
+				   (uint64_t)h->layout->offset[GS_GO_HEAP_ARENA_CHECKMARKS]);
+		if (marks == 0)
+			break;
+		if (marks % PAGE == 0)
+			r = gs__meta_add(s, marks, CHECK_MARKS, GS_RT_META_GC_BITS);
+	}
 	return r;
 }
 
-static int add_page_alloc(struct meta *s)
+static int add_arenas(struct gs__meta *s)
+{
+	static const enum gs_go_field slices[] = {
+		GS_GO_MHEAP_ALLSPANS,
+		GS_GO_MHEAP_ALL_ARENAS,
+		GS_GO_MHEAP_HEAP_ARENAS,
+		GS_GO_MHEAP_USER_ARENA_ARENAS,
+	};
+	struct gs_rt_heap *h = s->h;
+	uint64_t size = (uint64_t)h->layout->offset[GS_GO_HEAP_ARENA_SIZE];
+	int r = gs__meta_add(s, h->l2, L2_ENTRIES * 8ull, GS_RT_META_ARENAS);
+
+	for (uint32_t i = 0; r == 0 && i < h->n_arenas; i++)
+		r = gs__meta_add(s, h->arena[i].info, size, GS_RT_META_ARENAS);
+	for (size_t i = 0; r == 0 && i < GS_ARRAY_SIZE(slices); i++)
+		r = add_slice(s, gs__heap_field(h, slices[i]), 8, BIG, GS_RT_META_ARENAS);
+	return r == 0 ? add_check_marks(s) : r;
+}
+
+static int add_page_alloc(struct gs__meta *s)
 {
 	struct gs_rt_heap *h = s->h;
 	gs_addr summary = gs__heap_field(h, GS_GO_MHEAP_PAGES_SUMMARY);
@@ -103,38 +149,23 @@ static int add_page_alloc(struct meta *s)
 	int r = 0;
 
 	for (unsigned int i = 0; r == 0 && summary && i < SUMMARY_LEVELS; i++)
-		r = add_slice(s, summary + (uint64_t)SLICE * i, 8, GS_RT_META_PAGE_ALLOC);
+		r = add_slice(s, summary + (uint64_t)SLICE * i, 8, 0, GS_RT_META_PAGE_ALLOC);
 	if (r == 0)
 		r = add_slice(s, gs__heap_field(h, GS_GO_MHEAP_SCAV_INDEX_CHUNKS),
-			      h->layout->minor <= LAST_WITH_BYTES ? 1 : 8, GS_RT_META_PAGE_ALLOC);
+			      h->layout->minor <= LAST_WITH_BYTES ? 1 : 8, 0,
+			      GS_RT_META_PAGE_ALLOC);
 	for (uint32_t i = 0; r == 0 && chunks && i < h->n_arenas; i++) {
 		uint64_t l1 = h->arena[i].number * CHUNKS_PER_ARENA >> CHUNKS_L2_BITS;
 
 		if (l1 != last)
-			r = add(s, word(s, chunks + 8 * l1), CHUNKS_L2, GS_RT_META_PAGE_ALLOC);
+			r = gs__meta_add(s, gs__meta_word(s, chunks + 8 * l1), CHUNKS_L2,
+					 GS_RT_META_PAGE_ALLOC);
 		last = l1;
 	}
 	return r;
 }
 
-/* A list of blocks that have the next one's address at @link. It may be damaged, so hops are counted. */
-static int add_list(struct meta *s, gs_addr at, unsigned int link, uint64_t bytes,
-		    enum gs_rt_meta_kind kind)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && at && at % PAGE == 0 && i < MAX_CHUNKS; i++) {
-		gs_addr next;
-
-		if (gs_memory_u64(s->h->rt->mem, at + link, &next, NULL) < 0)
-			break;
-		r = add(s, at, bytes, kind);
-		at = next;
-	}
-	return r;
-}
-
-static int add_lists(struct meta *s, struct gs_incomplete_list *inc)
+static int add_lists(struct gs__meta *s, struct gs_incomplete_list *inc)
 {
 	const struct gs_go_more_globals *more = gs__rt_more_globals(s->h->rt);
 	gs_addr bits;
@@ -148,14 +179,15 @@ static int add_lists(struct meta *s, struct gs_incomplete_list *inc)
 	if (!more)
 		return 0;
 	if (more->checked[GS_GO_MORE_PERSISTENT_CHUNKS])
-		r = add_list(s, word(s, more->addr[GS_GO_MORE_PERSISTENT_CHUNKS]), 0,
-			     PERSISTENT_CHUNK, GS_RT_META_PERSISTENT);
+		r = gs__meta_list(s, gs__meta_word(s, more->addr[GS_GO_MORE_PERSISTENT_CHUNKS]), 0,
+				  PERSISTENT_CHUNK, GS_RT_META_PERSISTENT);
 	bits = more->addr[GS_GO_MORE_GC_BITS_ARENAS];
 	for (unsigned int i = 1; r == 0 && more->checked[GS_GO_MORE_GC_BITS_ARENAS] && i <= 4; i++)
-		r = add_list(s, word(s, bits + 8ul * i), 8, GC_BITS_CHUNK, GS_RT_META_GC_BITS);
+		r = gs__meta_list(s, gs__meta_word(s, bits + 8ul * i), 8, GC_BITS_CHUNK,
+				  GS_RT_META_GC_BITS);
 	if (r == 0 && more->checked[GS_GO_MORE_BUCKHASH])
-		r = add(s, word(s, more->addr[GS_GO_MORE_BUCKHASH]), BUCKETS * 8ull,
-			GS_RT_META_PROFILE);
+		r = gs__meta_add(s, gs__meta_word(s, more->addr[GS_GO_MORE_BUCKHASH]),
+				 BUCKETS * 8ull, GS_RT_META_PROFILE);
 	return r;
 }
 
@@ -189,15 +221,77 @@ static void tidy(struct gs_rt_heap *h)
 	h->n_meta = n;
 }
 
+/* Rings of the collector's queues of spans (mgcmark_greenteagc.go, newSpanSPMC); since 1.26. */
+static int add_span_queues(struct gs__meta *s)
+{
+	const struct gs_go_more_globals *more = gs__rt_more_globals(s->h->rt);
+	const int32_t *at = s->h->layout->offset;
+	gs_addr q;
+	int r = 0;
+
+	if (!more || !more->checked[GS_GO_MORE_WORK] ||
+	    !gs_go_has(s->h->layout, GS_GO_WORK_SPAN_SPMCS) ||
+	    !gs_go_has(s->h->layout, GS_GO_SPAN_SPMC_NEXT) ||
+	    !gs_go_has(s->h->layout, GS_GO_SPAN_SPMC_CAP) ||
+	    !gs_go_has(s->h->layout, GS_GO_SPAN_SPMC_RING))
+		return 0;
+	q = gs__meta_word(s, more->addr[GS_GO_MORE_WORK] + (uint64_t)at[GS_GO_WORK_SPAN_SPMCS]);
+	for (uint32_t i = 0; r == 0 && q && i < GS__META_CHUNKS; i++) {
+		uint64_t next = 0, ring = 0;
+		uint32_t cap = 0;
+		struct gs_read reads[] = {
+			{ q + (uint64_t)at[GS_GO_SPAN_SPMC_NEXT], &next, 8, 0 },
+			{ q + (uint64_t)at[GS_GO_SPAN_SPMC_RING], &ring, 8, 0 },
+			{ q + (uint64_t)at[GS_GO_SPAN_SPMC_CAP], &cap, 4, 0 },
+		};
+
+		if (s->h->rt->mem->readv(s->h->rt->mem->ctx, reads, 3, NULL) < 0 ||
+		    reads[0].result < 0 || reads[1].result < 0 || reads[2].result < 0)
+			break;
+		if (ring % PAGE == 0 && (cap & (cap - 1)) == 0)
+			r = gs__meta_add(s, ring, cap * 8ull, GS_RT_META_OTHER);
+		q = next;
+	}
+	return r;
+}
+
+/* Pointer masks of the data of modules (mbitmap.go, progToPointerMask). Small ones come from chunks. */
+static int add_masks(struct gs__meta *s)
+{
+	const int32_t *at = s->h->layout->offset;
+	static const enum gs_go_field masks[] = { GS_GO_MD_GCDATAMASK, GS_GO_MD_GCBSSMASK };
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->h->rt->n_modules; i++)
+		for (size_t k = 0; r == 0 && k < GS_ARRAY_SIZE(masks); k++) {
+			gs_addr mask = s->h->rt->module[i].md.addr + (uint64_t)at[masks[k]];
+			uint64_t bits;
+
+			if (!gs_go_has(s->h->layout, masks[k]))
+				continue;
+			bits = gs__meta_word(s, mask) & UINT32_MAX; /* bitvector: int32, pointer */
+			if (bits / 8 >= BIG && gs__meta_word(s, mask + 8) % PAGE == 0)
+				r = gs__meta_add(s, gs__meta_word(s, mask + 8), bits / 8 + 2,
+						 GS_RT_META_OTHER);
+		}
+	return r;
+}
+
 int gs__heap_read_meta(struct gs_rt_heap *h, struct gs_incomplete_list *inc, struct gs_err *err)
 {
-	struct meta s = { .h = h, .err = err };
+	struct gs__meta s = { .h = h, .err = err };
 	int r = add_arenas(&s);
 
 	if (r == 0)
 		r = add_page_alloc(&s);
 	if (r == 0)
 		r = add_lists(&s, inc);
+	if (r == 0)
+		r = add_span_queues(&s);
+	if (r == 0)
+		r = add_masks(&s);
+	if (r == 0)
+		r = gs__meta_trace(&s);
 	tidy(h);
 	return r;
 }
