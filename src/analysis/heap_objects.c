@@ -182,6 +182,8 @@ int gs_heap_objects_new(struct gs_rt *rt, const struct gs_rt_heap *h,
 	x->result.incomplete = &x->inc;
 	r = prepare(x, err);
 	if (r == 0)
+		r = gs__ho_sites(x, err);
+	if (r == 0)
 		r = gs__ho_roots(x, err);
 	ended = r == 0 ? gs__ho_walk(x, err) : 0;
 	if (r < 0 || ended < 0)

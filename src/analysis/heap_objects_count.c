@@ -187,7 +187,7 @@ static void add_row(struct gs_heap_type *row, const struct gs__ho_type *t)
 
 	row->objects += t->objects;
 	row->bytes += t->bytes;
-	for (int h = 0; h < 5; h++) {
+	for (int h = 0; h < GS_TYPE_HOWS; h++) {
 		if (t->how_bytes[h] <= most)
 			continue;
 		most = t->how_bytes[h];

@@ -7,6 +7,7 @@
  *
  *   heap_objects.c         life, the order of things
  *   heap_objects_types.c   what objects can be, and where pointers are in them
+ *   heap_objects_sites.c   what was sampled, by the code that allocated it
  *   heap_objects_walk.c    labels and types go along pointers
  *   heap_objects_roots.c   where the walk begins: variables, goroutines, finalizers
  *   heap_objects_count.c   the result: types, roots, garbage
@@ -62,8 +63,9 @@ struct gs__ho_edge {
 /* A row of the census, before rows of equal names become one. */
 struct gs__ho_type {
 	enum gs__ho_form form;
-	const struct gs_go_type *go; /* the value, the element, the map, … */
-	gs_addr pc;                  /* of closures */
+	const struct gs_go_type *go;       /* the value, the element, the map, … */
+	gs_addr pc;                        /* of closures */
+	const struct gs_go_type *captured; /* what they are made of; NULL: not known */
 	const char *name;
 	uint64_t unit; /* bytes of a value or element; 0: not known */
 	bool repeats;  /* elements until the end */
@@ -72,7 +74,7 @@ struct gs__ho_type {
 	uint32_t n_words;
 	const uint32_t
 		*edge; /* by word of a unit: number of an edge, 0 for none; NULL: not known */
-	uint64_t objects, bytes, how_bytes[5];
+	uint64_t objects, bytes, how_bytes[GS_TYPE_HOWS];
 };
 
 /* How sure a type is; a surer one takes its place. */
@@ -240,6 +242,10 @@ uint32_t gs__ho_root(struct gs_heap_objects *x, const struct gs__ho_root *r);
 GS_CHECKED int gs__ho_roots(struct gs_heap_objects *x, struct gs_err *err);
 /** Read which variables there are, before the roots. */
 GS_CHECKED int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err);
+/** Would the allocator put @bytes into a slot of this span? */
+bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes);
+/** Give what the memory profile sampled its types, before the walk. */
+GS_CHECKED int gs__ho_sites(struct gs_heap_objects *x, struct gs_err *err);
 /** Types of large objects. */
 GS_CHECKED int gs__ho_large_types(struct gs_heap_objects *x, struct gs_err *err);
 

@@ -413,6 +413,8 @@ void gs__ho_plan(struct gs_heap_objects *x, struct gs__ho_type *t)
 	int32_t buf = x->layout->offset[GS_GO_HCHAN_BUF];
 
 	t->planned = true;
+	if (t->captured)
+		t->unit = t->captured->size;
 	if (t->unit < 8 || t->unit / 8 > MAX_WORDS)
 		return;
 	p.n_words = (uint32_t)(t->unit / 8);
@@ -425,6 +427,9 @@ void gs__ho_plan(struct gs_heap_objects *x, struct gs__ho_type *t)
 	case GS__HO_CHAN_BUFFER:
 		unroll(&p, t->go);
 		plan_overflow(&p, t->go);
+		break;
+	case GS__HO_CLOSURE:
+		unroll(&p, t->captured);
 		break;
 	case GS__HO_CHAN:
 		if (buf >= 0)

@@ -42,8 +42,7 @@ static uint32_t header_of(const struct gs_rt_span *s)
 	return s->flags & GS_RT_SPAN_HEADERS ? HEADER : 0;
 }
 
-/* Would the allocator put @bytes into a slot of this span? */
-static bool fits(const struct gs_rt_span *s, uint64_t bytes)
+bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes)
 {
 	uint32_t class = s->spanclass / 2;
 	uint64_t below;
@@ -230,7 +229,7 @@ static enum gs__ho_level interior(const struct gs__ho_type *t, const struct gs__
 	/* A slice of a slice ends where its array ends. */
 	if (!t->repeats || !t->unit || off % t->unit || !r->extent || r->extent > s->elem_size)
 		return GS__HO_UNKNOWN;
-	return fits(s, off + r->extent) ? GS__HO_LIKELY : GS__HO_UNKNOWN;
+	return gs__ho_fits(s, off + r->extent) ? GS__HO_LIKELY : GS__HO_UNKNOWN;
 }
 
 /* How sure is it that a slot at @start is what the reference says? */
@@ -258,7 +257,7 @@ static enum gs__ho_level level_of(const struct gs_heap_objects *x, const struct 
 	default:
 		break;
 	}
-	if (r->extent && fits(s, r->extent))
+	if (r->extent && gs__ho_fits(s, r->extent))
 		return GS__HO_FITS;
 	if (t->form == GS__HO_STRING || t->repeats)
 		return r->extent <= s->elem_size ? GS__HO_LIKELY : GS__HO_UNKNOWN;
@@ -391,7 +390,7 @@ static void take_header(struct gs_heap_objects *x, const struct gs_heap_object *
 			gs__ho_known(gs__ho_type_of(known), GS_TYPE_HEADER, GS__HO_SURE);
 		return;
 	}
-	one = fits(o->span, t->size) && t->size > o->size / 2;
+	one = gs__ho_fits(o->span, t->size) && t->size > o->size / 2;
 	n = gs__ho_type(x, one ? GS__HO_OBJECT : GS__HO_ARRAY, t);
 	if (n && t->size <= o->size)
 		x->known[o->number] = gs__ho_known(n, GS_TYPE_HEADER, GS__HO_SURE);
@@ -420,7 +419,7 @@ static void take_channel(struct gs_heap_objects *x, const struct gs_heap_object 
 	uint16_t size;
 	uint32_t n;
 
-	if (!x->hchan_size || x->hchan_size > o->n_bytes || !fits(o->span, x->hchan_size))
+	if (!x->hchan_size || x->hchan_size > o->n_bytes || !gs__ho_fits(o->span, x->hchan_size))
 		return;
 	memcpy(&elem, bytes + l->offset[GS_GO_HCHAN_ELEMTYPE], 8);
 	memcpy(&size, bytes + l->offset[GS_GO_HCHAN_ELEMSIZE], 2);

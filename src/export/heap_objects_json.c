@@ -9,7 +9,7 @@
  *	 "path":[{"what","address","type"}],
  *	 "incomplete":[{"what","count","why"}]}
  *
- * A type's "how": header, interface, pointer, runtime; null: not known, its name tells the size. A root's objects and bytes are those
+ * A type's "how": header, interface, pointer, runtime, site (the code that allocated it); null: not known, its name tells the size. A root's objects and bytes are those
  * that only it reaches.
  */
 #include "base/json_writer.h"
@@ -27,7 +27,10 @@ static const char *how_name(enum gs_type_how h)
 		return "pointer";
 	case GS_TYPE_RUNTIME:
 		return "runtime";
+	case GS_TYPE_SITE:
+		return "site";
 	case GS_TYPE_NONE:
+	case GS_TYPE_HOWS:
 		break;
 	}
 	return NULL;

@@ -16,6 +16,8 @@ enum gs_type_how {
 	GS_TYPE_INTERFACE, /* an interface value points to it */
 	GS_TYPE_POINTER,   /* a field, element or variable of known type points to it */
 	GS_TYPE_RUNTIME, /* it shows what it is: goroutine, sudog, channel, closure (its first word is a function) */
+	GS_TYPE_SITE, /* the memory profile sampled it, and the code that allocated it says its type */
+	GS_TYPE_HOWS,
 };
 
 struct gs_heap_type {

@@ -167,6 +167,25 @@ GS_CHECKED int gs_rt_mem_profile(struct gs_rt *rt,
 				 void *ctx, uint64_t *ret_rate, struct gs_incomplete_list *inc,
 				 struct gs_err *err);
 
+/** An object that the memory profile sampled (specialprofile in runtime/mheap.go). */
+struct gs_rt_sample {
+	const struct gs_rt_span *span;
+	uint64_t offset; /* of the object in the span; not checked */
+	gs_addr bucket;  /* for gs_rt_sample_stack() */
+};
+typedef int gs_rt_samples_fn(void *ctx, const struct gs_rt_sample *s);
+/** Visit all of them. @return 0, or what @visit returned. */
+GS_CHECKED int gs_rt_samples(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_samples_fn *visit,
+			     void *ctx, struct gs_err *err);
+/**
+ * Where the objects of a bucket were allocated: the first @max return addresses of its stack, as the runtime keeps them,
+ * innermost first. How many functions of the runtime are left out at the top differs by release (skip in
+ * mProf_Malloc). Of code that was inlined there are addresses that nothing returns to (tracebackPCs).
+ * @return 0; *ret_n 0 if it is no bucket of the memory profile.
+ */
+GS_CHECKED int gs_rt_sample_stack(struct gs_rt *rt, gs_addr bucket, gs_addr *ret, uint32_t max,
+				  uint32_t *ret_n, struct gs_err *err);
+
 /** The Go modules loaded: the executable first, then plugins. */
 struct gs_rt_module {
 	gs_addr text, etext, noptrdata, enoptrdata, data, edata, bss, ebss, noptrbss, enoptrbss;

@@ -301,3 +301,27 @@ int gs_rt_mem_profile(struct gs_rt *rt, int (*visit)(void *ctx, const struct gs_
 			  "the runtime's list of allocation sites is damaged");
 	return r;
 }
+
+int gs_rt_sample_stack(struct gs_rt *rt, gs_addr bucket, gs_addr *ret, uint32_t max,
+		       uint32_t *ret_n, struct gs_err *err)
+{
+	const struct gs_go_layout *l = &rt->facts.layout;
+	uint64_t n = 0, type = 0, head;
+	int r;
+
+	*ret_n = 0;
+	if (!layout_usable(l))
+		return 0;
+	head = (uint64_t)l->offset[GS_GO_BUCKET_SIZE];
+	r = gs_memory_u64(rt->mem, bucket + (uint64_t)l->offset[GS_GO_BUCKET_TYP], &type, err);
+	if (r == 0)
+		r = gs_memory_u64(rt->mem, bucket + (uint64_t)l->offset[GS_GO_BUCKET_NSTK], &n,
+				  err);
+	if (r < 0 || type != MEM_PROFILE || n > MAX_DEPTH)
+		return r == -GS_E_FAULT ? 0 : r;
+	n = n < max ? n : max;
+	r = gs_memory_read(rt->mem, bucket + head, ret, 8 * n, err);
+	if (r == 0)
+		*ret_n = (uint32_t)n;
+	return r == -GS_E_FAULT ? 0 : r;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What finalizers, cleanups and weak pointers keep alive (markrootSpans in runtime/mgcmark.go).
+ * What finalizers, cleanups and weak pointers keep alive (markrootSpans in runtime/mgcmark.go), and which objects the memory
+ * profile has sampled.
  *
  *   mspan.specials ─► special ─next─► special …   outside of the heap, sorted by offset in the span
  *
@@ -34,7 +35,7 @@
 #define OBJECT_EAGER 4096u /* objects up to this size are read with others */
 #define CHUNK (64u << 10)
 
-enum kind { OTHER, FINALIZER, WEAK_HANDLE, CLEANUP };
+enum kind { OTHER, FINALIZER, WEAK_HANDLE, PROFILE, CLEANUP };
 
 struct pass {
 	struct gs_rt *rt;
@@ -47,6 +48,8 @@ struct pass {
 	uint32_t len; /* of a special */
 	uint8_t *chunk;
 	struct gs__pointer_batch out;
+	gs_rt_samples_fn *sample; /* instead of pointers */
+	void *sample_ctx;
 	uint64_t broken, unreadable, no_queue;
 };
 
@@ -61,7 +64,9 @@ static enum kind kind_of(const struct pass *ps, uint8_t number)
 	case 1:
 		return FINALIZER;
 	case 2:
-		return minor >= 23 ? WEAK_HANDLE : OTHER;
+		return minor >= 23 ? WEAK_HANDLE : PROFILE;
+	case 3:
+		return minor >= 23 ? PROFILE : OTHER;
 	case 6:
 		return minor >= 24 ? CLEANUP : OTHER;
 	}
@@ -125,6 +130,13 @@ static int take(struct pass *ps, const struct gs__piece *p, struct gs_err *err)
 
 	if (own + 24 > ps->len)
 		return 0;
+	if (ps->sample) {
+		const struct gs_rt_sample x = { .span = ps->span[p->tag],
+						.offset = offset_of(ps, p->bytes),
+						.bucket = gs__u64(p->bytes + own) };
+
+		return kind_of(ps, number) == PROFILE ? ps->sample(ps->sample_ctx, &x) : 0;
+	}
 	switch (kind_of(ps, number)) {
 	case FINALIZER:
 		r = finalizer_object(ps, ps->span[p->tag], offset_of(ps, p->bytes), err);
@@ -136,6 +148,7 @@ static int take(struct pass *ps, const struct gs__piece *p, struct gs_err *err)
 	case CLEANUP: /* fn; since 1.26 call, fn and arg */
 		return gs__pointers_words(&ps->out, p->addr + own, p->bytes + own,
 					  ps->rt->minor >= 26 ? 24 : 8);
+	case PROFILE:
 	case OTHER:
 		break;
 	}
@@ -294,30 +307,24 @@ static int queue(struct pass *ps, enum gs_go_more_global head, struct gs_err *er
 	return r;
 }
 
-int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_pointers_fn *visit,
-			void *ctx, struct gs_incomplete_list *inc, struct gs_err *err)
+static struct pass *pass_new(struct gs_rt *rt, struct gs_err *err)
 {
 	struct pass *ps = calloc(1, sizeof(*ps));
-	int r = 0;
 
-	if (!ps || !(ps->chunk = malloc(CHUNK))) {
+	if (ps)
+		ps->chunk = malloc(CHUNK);
+	if (!ps || !ps->chunk) {
 		free(ps);
-		return gs_fail(err, -ENOMEM, 0, "no memory to read finalizers");
+		gs_fail(err, -ENOMEM, 0, "no memory to read records of spans");
+		return NULL;
 	}
 	ps->rt = rt;
-	ps->out.visit = visit;
-	ps->out.ctx = ctx;
-	if (known_layout(ps))
-		r = all_spans(ps, h, err);
-	else
-		gs_incomplete_add(inc, "finalizers_unknown", 1,
-				  "where this release keeps finalizers is not known");
-	if (r == 0)
-		r = queue(ps, GS_GO_MORE_ALLFIN, err);
-	if (r == 0)
-		r = queue(ps, GS_GO_MORE_CLEANUP_BLOCKS, err);
-	if (r == 0)
-		r = gs__pointers_flush(&ps->out);
+	return ps;
+}
+
+/* @r: what the pass came to. */
+static int pass_end(struct pass *ps, int r, struct gs_incomplete_list *inc)
+{
 	if (r == 0) {
 		gs_incomplete_add(inc, "finalizer_queues_unknown", ps->no_queue,
 				  "queues of finalizers or cleanups that wait to be run were not "
@@ -331,4 +338,41 @@ int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_poin
 	free(ps->chunk);
 	free(ps);
 	return r;
+}
+
+int gs_rt_special_roots(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_pointers_fn *visit,
+			void *ctx, struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	struct pass *ps = pass_new(rt, err);
+	int r = 0;
+
+	if (!ps)
+		return -ENOMEM;
+	ps->out.visit = visit;
+	ps->out.ctx = ctx;
+	if (known_layout(ps))
+		r = all_spans(ps, h, err);
+	else
+		gs_incomplete_add(inc, "finalizers_unknown", 1,
+				  "where this release keeps finalizers is not known");
+	if (r == 0)
+		r = queue(ps, GS_GO_MORE_ALLFIN, err);
+	if (r == 0)
+		r = queue(ps, GS_GO_MORE_CLEANUP_BLOCKS, err);
+	if (r == 0)
+		r = gs__pointers_flush(&ps->out);
+	return pass_end(ps, r, inc);
+}
+
+int gs_rt_samples(struct gs_rt *rt, const struct gs_rt_heap *h, gs_rt_samples_fn *visit, void *ctx,
+		  struct gs_err *err)
+{
+	struct gs_incomplete_list told = { 0 }; /* by who reads finalizers */
+	struct pass *ps = pass_new(rt, err);
+
+	if (!ps)
+		return -ENOMEM;
+	ps->sample = visit;
+	ps->sample_ctx = ctx;
+	return pass_end(ps, known_layout(ps) ? all_spans(ps, h, err) : 0, &told);
 }
