@@ -7,8 +7,9 @@
  *
  *   watched    what suspects keep and marking did not reach; and the unmarked objects that point there, which are
  *              garbage or were missed
- *   a reading  all places in the heap that point to something watched
- *   compare    a place that the reading before did not have: what it points to is reachable. It is marked, and
+ *   a reading  all places in the heap that point to something watched; then, again and again, those in the parts
+ *              of the heap that change (leaks_reading.c)
+ *   compare    a place that the last reading of all did not have: what it points to is reachable. It is marked, and
  *              marking goes on to the fixed point
  *
  * Pointers that die prove nothing, nor do words of the collector: its queues in a P, and sudogs, which lead from a
@@ -22,15 +23,14 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-#define READINGS_MIN 4u
-#define READINGS_RACED 16u /* of a program that is known to move pointers */
-#define READINGS_MAX 64u
-#define QUIET_RACED 8u     /* … the last of which must not meet any suspect's */
-#define READ_NS 1000000000 /* small heaps are read again and again for so long */
+#define WHOLE_MIN 2u   /* whole readings */
+#define WHOLE_RACED 4u /* … of a program that is known to move pointers */
+#define QUIET_MIN 8u   /* rounds at the end that must not meet any suspect's */
+#define QUIET_RACED 24u
+#define YOUNG_READINGS 8
+#define YOUNG_PAUSE_NS 1000000
+#define BUDGET_NS 5000000000
 #define PLACES_MAX (1u << 24)
-#define CHUNK (64u << 10)
-#define CHUNKS 16u
-#define PAUSE_NS 10000000
 #define BLOOM_BITS (1u << 20)
 
 /* Places of one reading: hashes of (place, what it points to), open addressing. */
@@ -41,6 +41,7 @@ struct places {
 
 struct moving {
 	struct gs__look *k;
+	struct gs__reading *reading;
 	struct gs_heap_mark *walk; /* only to find slots, and to walk what suspects keep */
 	uint64_t *watched;         /* bit for each slot of the heap */
 	uint64_t *added;           /* … those watched only since this reading */
@@ -48,8 +49,9 @@ struct moving {
 	uint64_t *pages;           /* bloom filter of pages with something watched */
 	struct places before, now;
 	gs_addr lo, hi; /* of all that is watched */
-	uint32_t reading;
+	uint32_t round;
 	bool overflow;
+	bool late;     /* the time was over */
 	bool restless; /* suspects were still being met at the end */
 };
 
@@ -213,8 +215,7 @@ static void meet(struct moving *w, gs_addr at, gs_addr value)
 	key = gs_hash_u64(gs_hash_u64(1, at), start) | 1;
 	if (!had(&w->now, key) && !add_place(&w->now, key))
 		w->overflow = true;
-	if (w->reading && !bit(w->added, number) && !bit(w->fresh, number) &&
-	    !had(&w->before, key)) {
+	if (w->round && !bit(w->added, number) && !bit(w->fresh, number) && !had(&w->before, key)) {
 		const struct gs_rt_pointer p = { .slot = at, .value = value };
 
 		gs_heap_mark_roots(w->k->mark, &p, 1);
@@ -225,8 +226,9 @@ static void meet(struct moving *w, gs_addr at, gs_addr value)
 	}
 }
 
-static void read_words(struct moving *w, gs_addr at, const uint8_t *bytes, size_t len)
+static void read_words(void *ctx, gs_addr at, const uint8_t *bytes, size_t len)
 {
+	struct moving *w = ctx;
 	gs_addr lo = w->lo, range = w->hi - w->lo;
 
 	for (size_t i = 0; i + 8 <= len; i += 8) {
@@ -241,61 +243,27 @@ static void read_words(struct moving *w, gs_addr at, const uint8_t *bytes, size_
 	}
 }
 
-static int flush(struct moving *w, struct gs_read *reads, uint32_t n, struct gs_err *err)
+/* A reading of all begins: what is new is new since the one before. */
+static int begin_whole(struct moving *w, uint32_t slots, struct gs_err *err)
 {
-	const struct gs_memory *mem = gs_rt_memory(w->k->rt);
-	int r = n ? mem->readv(mem->ctx, reads, n, err) : 0;
-
-	for (uint32_t i = 0; r >= 0 && i < n; i++)
-		if (reads[i].result == 0)
-			read_words(w, reads[i].addr, reads[i].buf, reads[i].len);
-	return r;
-}
-
-/* All objects with pointers, of spans as they are now. */
-static int read_heap(struct moving *w, uint8_t *buf, struct gs_err *err)
-{
-	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *heap = NULL;
-	struct gs_incomplete_list ignored = { .n = 0 };
-	struct gs_read reads[CHUNKS];
-	const struct gs_rt_span *s;
-	uint32_t n_spans, n = 0;
-	int r = gs_rt_heap_read(w->k->rt, &heap, &ignored, err);
-
-	if (r < 0)
-		return r;
-	s = gs_rt_heap_spans(heap, &n_spans);
-	for (uint32_t i = 0; r >= 0 && i < n_spans; i++) {
-		uint64_t bytes = s[i].n_pages * (uint64_t)GS_RT_PAGE;
-
-		if (s[i].state != GS_RT_SPAN_IN_USE || s[i].flags & GS_RT_SPAN_NOSCAN)
-			continue;
-		for (uint64_t at = 0; r >= 0 && at < bytes; at += CHUNK) {
-			reads[n] = (struct gs_read){
-				.addr = s[i].start + at,
-				.buf = buf + (size_t)n * CHUNK,
-				.len = bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK,
-			};
-			if (++n == CHUNKS) {
-				r = flush(w, reads, n, err);
-				n = 0;
-			}
-		}
-	}
-	return r < 0 ? r : flush(w, reads, n, err);
-}
-
-static int take_reading(struct moving *w, uint8_t *buf, uint32_t slots, struct gs_err *err)
-{
-	int r;
-
 	free(w->before.slot);
 	w->before = w->now;
 	w->now = (struct places){ .n = 0 };
 	memcpy(w->fresh, w->added, (slots / 64 + 1) * sizeof(*w->added));
 	memset(w->added, 0, (slots / 64 + 1) * sizeof(*w->added));
-	r = read_heap(w, buf, err);
-	w->reading++;
+	return gs__reading_whole(w->reading, err);
+}
+
+/* Readings of what moves. They add to the places of the last whole one, so each pointer is new once. */
+static int follow(struct moving *w, struct gs_err *err)
+{
+	const struct timespec pause = { .tv_nsec = YOUNG_PAUSE_NS };
+	int r = gs__reading_hot(w->reading, err);
+
+	for (int i = 0; r == 0 && i < YOUNG_READINGS; i++) {
+		r = gs__reading_young(w->reading, err);
+		nanosleep(&pause, NULL);
+	}
 	return r;
 }
 
@@ -308,40 +276,52 @@ static uint32_t count_live(const struct gs__look *k, const uint32_t *which, uint
 	return live;
 }
 
-static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool raced,
-		       struct gs_incomplete_list *inc, struct gs_err *err)
+static int allocate(struct moving *w, uint32_t slots, struct gs_err *err)
 {
-	GS_CLEANUP(gs_freep) uint8_t *buf = gs_array_new(CHUNKS, CHUNK);
-	const struct timespec pause = { .tv_nsec = PAUSE_NS };
-	uint32_t slots = gs_rt_heap_slots(w->k->heap);
-	uint32_t live = count_live(w->k, which, n), quiet = 0;
-	int64_t begin_ns = gs_now_ns();
 	int r = gs_heap_mark_new(w->k->heap, gs_rt_memory(w->k->rt), &w->walk, err);
 
+	if (r == 0)
+		r = gs__reading_new(w->k, read_words, w, &w->reading, err);
 	if (r < 0)
 		return r;
 	w->watched = gs_array_new(slots / 64 + 1ul, sizeof(*w->watched));
 	w->added = gs_array_new(slots / 64 + 1ul, sizeof(*w->added));
 	w->fresh = gs_array_new(slots / 64 + 1ul, sizeof(*w->fresh));
 	w->pages = gs_array_new(BLOOM_BITS / 64, sizeof(*w->pages));
-	if (!buf || !w->watched || !w->added || !w->fresh || !w->pages)
+	if (!w->watched || !w->added || !w->fresh || !w->pages)
 		return gs_fail(err, -ENOMEM, 0, "no memory to watch pointers");
-	r = find_kept(w, which, n, inc, err);
-	for (uint32_t i = 0; r == 0 && i < READINGS_MAX && !w->overflow && live < n; i++) {
-		uint32_t before = live;
+	return 0;
+}
 
-		if (i >= (raced ? READINGS_RACED : READINGS_MIN) &&
-		    quiet >= (raced ? QUIET_RACED : 1) && gs_now_ns() - begin_ns > READ_NS)
+static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool raced,
+		       struct gs_incomplete_list *inc, struct gs_err *err)
+{
+	uint32_t slots = gs_rt_heap_slots(w->k->heap);
+	uint32_t live = count_live(w->k, which, n), quiet = 0;
+	int64_t end_ns = gs_now_ns() + BUDGET_NS + 2 * w->k->took_ns;
+	int r = allocate(w, slots, err);
+
+	if (r == 0)
+		r = find_kept(w, which, n, inc, err);
+	for (w->round = 0; r == 0 && !w->overflow && live < n; w->round++) {
+		uint32_t before = live, whole = raced ? WHOLE_RACED : WHOLE_MIN;
+
+		if (w->round >= whole && quiet >= (raced ? QUIET_RACED : QUIET_MIN))
 			break;
-		r = take_reading(w, buf, slots, err);
+		w->late = gs_now_ns() > end_ns;
+		if (w->late)
+			break;
+		/* Whole readings first, then some of what moves between two whole ones. */
+		r = w->round < WHOLE_MIN || (w->round < 4 * whole && w->round % 4 == 0)
+			    ? begin_whole(w, slots, err)
+			    : follow(w, err);
 		if (r == 0)
 			r = gs__look_go_on(w->k, inc, err);
 		live = count_live(w->k, which, n);
 		quiet = live > before ? 0 : quiet + 1;
 		raced |= live > before;
-		nanosleep(&pause, NULL);
 	}
-	w->restless = raced && quiet < QUIET_RACED && live < n;
+	w->restless = raced && live < n && quiet < QUIET_RACED;
 	return r;
 }
 
@@ -350,18 +330,23 @@ int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool 
 {
 	struct moving w = { .k = k, .lo = UINT64_MAX };
 	int r = n ? watch_moves(&w, which, n, raced, inc, err) : 0;
+	bool undecided = r >= 0 && (w.overflow || w.restless);
 
-	if (r >= 0 && w.overflow)
-		gs_incomplete_add(inc, "goroutines_undecided", n,
-				  "too many places point to what they keep to watch them all; "
-				  "taken to be live");
-	if (r >= 0 && w.restless)
+	if (undecided)
 		gs_incomplete_add(
 			inc, "goroutines_undecided", n,
-			"the target moves pointers to what they wait for faster than they can "
-			"be followed; taken to be live. --stop sees all at one moment");
-	for (uint32_t i = 0; (w.overflow || w.restless) && i < n; i++)
+			w.overflow ? "too many places point to what they keep to watch them all; "
+				     "taken to be live"
+				   : "the target moves pointers to what they wait for faster than "
+				     "they can be followed; taken to be live. --stop sees all at "
+				     "one moment");
+	else if (r >= 0 && w.late)
+		gs_incomplete_add(inc, "pointers_followed_in_part", n,
+				  "there was not enough time to see whether anybody still handles "
+				  "what they wait for; --stop sees all at one moment");
+	for (uint32_t i = 0; undecided && i < n; i++)
 		k->live[which[i]] = 1;
+	gs__reading_free(w.reading);
 	gs_heap_mark_free(w.walk);
 	free(w.watched);
 	free(w.added);
@@ -369,5 +354,5 @@ int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool 
 	free(w.pages);
 	free(w.before.slot);
 	free(w.now.slot);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : w.late && !undecided;
 }

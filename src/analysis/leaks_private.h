@@ -46,8 +46,9 @@ GS_CHECKED int gs__look_go_on(struct gs__look *k, struct gs_incomplete_list *inc
 			      struct gs_err *err);
 /**
  * Goroutines @which[0..n) seem to wait for ever. Make those live whose object somebody still handles: pointers to it
- * appear at new places while the heap is read again and again (leaks_moving.c). Takes a second, and for each gigabyte
- * of heap some seconds; more if @raced: the looks before have seen pointers move.
+ * appear at new places while the heap is read again and again (leaks_moving.c). Takes a quarter of a second, and for
+ * each gigabyte of heap one more; some seconds if pointers are seen to move, or @raced: the looks before have seen it.
+ * @return 0; 1: there was not enough time to be sure; negative.
  */
 GS_CHECKED int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32_t n, bool raced,
 			       struct gs_incomplete_list *inc, struct gs_err *err);
@@ -55,6 +56,24 @@ GS_CHECKED int gs__look_moving(struct gs__look *k, const uint32_t *which, uint32
 GS_CHECKED int gs__look_held(struct gs__look *k, const uint32_t *which, uint32_t n,
 			     uint64_t *ret_bytes, struct gs_incomplete_list *inc,
 			     struct gs_err *err);
+
+/* ---- reading a heap that changes: leaks_reading.c ---- */
+
+struct gs__reading;
+/** Told of all words of some objects. */
+typedef void gs__words_fn(void *ctx, gs_addr at, const uint8_t *bytes, size_t len);
+/** @k is borrowed. */
+GS_CHECKED int gs__reading_new(const struct gs__look *k, gs__words_fn *visit, void *ctx,
+			       struct gs__reading **ret, struct gs_err *err);
+struct gs__reading *gs__reading_free(struct gs__reading *r);
+GS_DEFINE_CLEANUP(struct gs__reading *, gs__reading_free)
+/** All objects with pointers. */
+GS_CHECKED int gs__reading_whole(struct gs__reading *r, struct gs_err *err);
+/** Pages that changed between the last two whole readings, and spans that are new since then; at most 64 MB, the next
+ *  call goes on from there. After a whole reading. */
+GS_CHECKED int gs__reading_hot(struct gs__reading *r, struct gs_err *err);
+/** Spans that are allocated from at this moment. */
+GS_CHECKED int gs__reading_young(struct gs__reading *r, struct gs_err *err);
 
 /* ---- findings in the making: leaks_findings.c ---- */
 

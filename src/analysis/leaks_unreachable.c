@@ -335,6 +335,7 @@ static int dismiss_handled(struct gs_leaks *l, struct candidates *c, struct gs_e
 	r = gs__look_moving(l->look, which, n, l->raced_ever, &l->look_incomplete, err);
 	if (r < 0)
 		return r;
+	l->raced |= r > 0; // not enough time: what is left is only likely
 	n = 0;
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (c->c[i].by_marking && l->look->live[c->c[i].which]) {

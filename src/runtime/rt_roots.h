@@ -126,4 +126,14 @@ GS_CHECKED int gs_rt_stack_frames(struct gs_rt *rt, const struct gs_rt_gs *gs,
 				  gs_rt_stack_fn *visit, void *ctx, struct gs_incomplete_list *inc,
 				  struct gs_err *err);
 
+/** A span that a P allocates from. */
+struct gs_rt_young {
+	gs_addr start;
+	uint64_t bytes; /* that were handed out */
+};
+/** Spans with pointers that Ps allocate from now, at most @max. Cost to the target: some reads for all Ps together.
+ *  @return their number, 0 also where the release does not tell; negative. */
+GS_CHECKED int gs_rt_young_spans(const struct gs_rt *rt, const gs_addr *ps, uint32_t n_ps,
+				 struct gs_rt_young *ret, uint32_t max, struct gs_err *err);
+
 #endif

@@ -6,6 +6,7 @@
 //	               -movers, -rest, -ballast MiB)
 //	-what growth   two go statements, one of which leaves goroutines behind on command
 //	-what none     nothing
+//	-load N        with any of them: N goroutines that replace objects of -ballast by new ones
 //	-end           end after the ready line, by returning from main
 //	-exit          the same by os.Exit(3)
 //	-panic         the same by a panic
@@ -42,6 +43,7 @@ var (
 	movers  = flag.Int("movers", 3, "of churn")
 	rest    = flag.Duration("rest", time.Millisecond, "of a mover, after some moves; 0: none")
 	ballast = flag.Int("ballast", 0, "MiB of live objects with pointers")
+	load    = flag.Int("load", 0, "goroutines that work on the ballast")
 	end     = flag.Bool("end", false, "return from main when ready")
 	exit    = flag.Bool("exit", false, "os.Exit(3) when ready")
 	panics  = flag.Bool("panic", false, "panic when ready")
@@ -61,6 +63,19 @@ func fill(mib int) {
 			n.next = [3]*node{heap[i-1], heap[i/2], heap[i/3]}
 		}
 		heap = append(heap, n)
+	}
+}
+
+// replace lets new objects take the places of old ones, with pauses for others.
+func replace(seed uint64) {
+	for x, n := seed, 0; ; n++ {
+		x = x*6364136223846793005 + 1442695040888963407
+		i := int(x>>33) % len(heap)
+		old := heap[i]
+		heap[i] = &node{next: [3]*node{heap[i/2], heap[i/3], old.next[2]}, n: old.n}
+		if n%1000 == 0 {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
@@ -230,6 +245,9 @@ func main() {
 		startLive()
 	case "churn":
 		churn()
+	}
+	for i := 0; i < *load && len(heap) > 0; i++ {
+		go replace(uint64(i) * 131)
 	}
 	// What became garbage while starting must not stand in memory that is handed out anew.
 	runtime.GC()
