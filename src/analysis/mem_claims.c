@@ -282,6 +282,17 @@ static int claim_bss(struct gs_memory_look *l, const struct gs_rt_module *main, 
 	return r;
 }
 
+/* Nothing says what rights a mapping had that gcore left out of its core file (target/core.c); where the code
+ * is the runtime knows. */
+static enum gs_mem_class_id class_in_exe(const struct gs_map *m, const struct gs_rt_module *main)
+{
+	bool code = main && main->text >= m->start && main->text < m->end;
+
+	if (m->prot & GS_IMAGE_EXEC || (code && !(m->prot & GS_IMAGE_WRITE)))
+		return GS_MEM_TEXT;
+	return m->prot & GS_IMAGE_WRITE ? GS_MEM_DATA : GS_MEM_RODATA;
+}
+
 static int claim_exe(struct gs_memory_look *l, const struct instance *in,
 		     const struct gs_rt_module *main, struct gs_err *err)
 {
@@ -289,9 +300,7 @@ static int claim_exe(struct gs_memory_look *l, const struct instance *in,
 
 	for (uint32_t i = in->first; i <= in->last && r == 0; i++) {
 		const struct gs_map *m = &l->vma[i].map;
-		enum gs_mem_class_id c = m->prot & GS_IMAGE_EXEC    ? GS_MEM_TEXT
-					 : m->prot & GS_IMAGE_WRITE ? GS_MEM_DATA
-								    : GS_MEM_RODATA;
+		enum gs_mem_class_id c = class_in_exe(m, main);
 
 		if (is_file(m))
 			r = gs__claim_add(&l->claims, m->start, m->end, c, RANK_MODULE, 0, err);
