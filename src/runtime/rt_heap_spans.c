@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum {
 	BATCH = 32,            /* arenas looked at together: 2 GiB */
@@ -28,6 +29,8 @@ enum {
 	READS = 256,           /* pieces of a batch */
 	SPAN_CLASSES = 136,    /* 68 size classes, with and without pointers */
 	NO_HEADER_BYTES = 512, /* gc.MinSizeForMallocHeader */
+	TRIES = 4,             /* to read a descriptor that is in motion */
+	WAITS = 200,           /* of half a millisecond */
 };
 
 #define BLOCK ((uint64_t)1 << BLOCK_BITS)
@@ -70,6 +73,7 @@ struct scan {
 	uint8_t *buffer;
 	uint32_t size; /* of an mspan */
 	uint64_t unreadable, torn;
+	uint32_t waits; /* left */
 	uint64_t slots;
 	gs_addr end;    /* of the last span taken */
 	uint8_t *known; /* by number of arena: is there one? */
@@ -347,15 +351,26 @@ static bool decode(struct scan *s, uint32_t cand, const uint8_t *m)
 	return true;
 }
 
-/* What was caught in motion is no more a moment later. */
+/* What was caught in motion is no more a moment later; a thread that was taken off its CPU in the middle of it may
+ * need some. Damage stays, so there is an end to waiting. */
 static void decode_again(struct scan *s, uint32_t cand)
 {
+	const struct timespec moment = { .tv_nsec = 500000 };
 	uint8_t m[MAX_MSPAN];
 
-	if (gs_memory_read(s->h->rt->mem, s->cand[cand].mspan, m, s->size, NULL) < 0)
-		s->unreadable++;
-	else if (!decode(s, cand, m))
-		s->torn++;
+	for (unsigned int i = 0; i < TRIES; i++) {
+		if (gs_memory_read(s->h->rt->mem, s->cand[cand].mspan, m, s->size, NULL) < 0) {
+			s->unreadable++;
+			return;
+		}
+		if (decode(s, cand, m))
+			return;
+		if (!s->waits)
+			break;
+		s->waits--;
+		nanosleep(&moment, NULL); // a signal asks progress earlier
+	}
+	s->torn++;
 }
 
 /* Read blocks [from, to) into the buffer, which they fit into, and decode their mspans. */
@@ -497,6 +512,17 @@ static bool make_room(struct scan *s)
 	return true;
 }
 
+/* Does its descriptor still say what was read? */
+static bool still(const struct scan *s, const struct gs_rt_span *sp)
+{
+	uint8_t m[MAX_MSPAN];
+
+	return gs_memory_read(s->h->rt->mem, sp->mspan, m, s->size, NULL) == 0 &&
+	       part(s, m, GS_GO_MSPAN_START_ADDR, 8) == sp->start &&
+	       part(s, m, GS_GO_MSPAN_NPAGES, 8) == sp->n_pages &&
+	       part(s, m, GS_GO_MSPAN_STATE, 1) == sp->state;
+}
+
 static int take(struct scan *s)
 {
 	struct gs_rt_heap *h = s->h;
@@ -506,9 +532,11 @@ static int take(struct scan *s)
 
 		if (sp->n_pages == 0)
 			continue;
-		/* Spans do not overlap, unless one was freed and its pages taken while we read. */
+		/* Spans do not overlap, unless one was freed and its pages taken while we read. Then one of them
+		 * is another by now, and the first one stands for how it was. */
 		if (sp->start < s->end) {
-			s->torn++;
+			if (still(s, sp) && still(s, &h->span[h->n_spans - 1]))
+				s->torn++;
 			continue;
 		}
 		if (sp->state == GS_RT_SPAN_IN_USE) {
@@ -569,12 +597,14 @@ int gs__heap_read_spans(struct gs_rt_heap *h, struct gs_incomplete_list *inc, st
 			  .inc = inc,
 			  .err = err,
 			  .size = (uint32_t)h->layout->offset[GS_GO_MSPAN_SIZE] };
+	bool moves = h->rt->target && gs_target_kind(h->rt->target) == GS_TARGET_PROCESS;
 	int r;
 
 	if (s.size > MAX_MSPAN)
 		return gs_fail(err, -GS_E_UNSUPPORTED, 0,
 			       "a span descriptor of %u bytes is not one that gosonde knows",
 			       s.size);
+	s.waits = moves ? WAITS : 0;
 	r = scan_all(&s);
 	free_scan(&s);
 	if (r < 0)

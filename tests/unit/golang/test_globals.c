@@ -805,6 +805,8 @@ static void numbers(void **state)
 	lie_more(w, GS_GO_MORE_PHYS_HUGE_PAGE, HEAP + MORE, 4096, 8);
 	put(w, HEAP + MORE, 1, 8);
 	lie_more(w, GS_GO_MORE_MADVDONTNEED, HEAP + MORE, 2 << 20, 4);
+	lie_more(w, GS_GO_MORE_TRACE, HEAP + MORE + 8, HEAP + 8, 8);
+	lie_more(w, GS_GO_MORE_TRACE, HEAP + MORE + 48, 12, 8);
 	w->gone = true;
 	assert_int_equal(check_more(w, GS_GO_MORE_SCAVENGE), -GS_E_GONE);
 }

@@ -44,6 +44,12 @@ struct heap_world {
 	uint32_t n_arenas, n_spans;
 	uint64_t reads;
 	bool gone;
+	/* What stands at @lie.at the next @lie.times that it is read. */
+	struct {
+		gs_addr at;
+		uint64_t v;
+		uint32_t times;
+	} lie;
 };
 
 static struct heap_world hw;
@@ -55,6 +61,10 @@ static int read_one(struct heap_world *w, struct gs_read *r)
 	w->reads++;
 	if (r->addr >= BASE && r->addr - BASE <= BYTES && BYTES - (r->addr - BASE) >= r->len) {
 		memcpy(to, w->bytes + (r->addr - BASE), r->len);
+		if (w->lie.times && w->lie.at >= r->addr && w->lie.at + 8 <= r->addr + r->len) {
+			memcpy(to + (w->lie.at - r->addr), &w->lie.v, 8);
+			w->lie.times--;
+		}
 		return 0;
 	}
 	if (r->addr < L2 || r->addr - L2 + r->len > 8ull << 22 || r->len % 8)
@@ -325,6 +335,37 @@ static void overlapping_spans(void **state)
 	assert_int_equal(n, 1);
 	assert_int_equal(missing(w, "heap_spans_torn"), 1);
 	assert_int_equal(find(w, other.start)->start, small.start);
+}
+
+/* What does not fit is read again; only what stays is told. */
+static void spans_in_motion(void **state)
+{
+	struct span other = small;
+	struct heap_world *w = *state;
+	uint64_t at;
+	uint32_t n;
+
+	add_arena(w, FIRST);
+	at = add_span(w, &small);
+	other.start += 2 * PAGE;
+	add_span(w, &other);
+	for (uint32_t times = 1; times <= 2; times++) {
+		w->lie.at = BASE + at + off(w, GS_GO_MSPAN_ELEMSIZE);
+		w->lie.v = 1;
+		w->lie.times = times;
+		read_heap(w);
+		gs_rt_heap_spans(w->heap, &n);
+		assert_int_equal(n, times == 1 ? 2 : 1);
+		assert_int_equal(missing(w, "heap_spans_torn"), times - 1);
+	}
+	w->lie.at = BASE + at + off(w, GS_GO_MSPAN_NPAGES);
+	w->lie.v = 4;
+	w->lie.times = 1;
+	read_heap(w);
+	gs_rt_heap_spans(w->heap, &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(find(w, other.start)->start, small.start);
+	assert_int_equal(missing(w, "heap_spans_torn"), 0);
 }
 
 static void impossible_spans(void **state)
@@ -631,6 +672,97 @@ static uint64_t next_random(uint64_t *x)
 	return *x;
 }
 
+/* ---- memory of the runtime's own ---- */
+
+enum { WORK = 0x26000, TRACE = 0x27000, RINGS = 0x28000, BLOCKS = 0x30000000 };
+
+/* Bytes of @kind in [start, end). */
+static uint64_t meta_bytes(const struct heap_world *w, enum gs_rt_meta_kind kind, gs_addr start,
+			   gs_addr end)
+{
+	const struct gs_rt_meta_range *m;
+	uint64_t sum = 0;
+	uint32_t n;
+
+	m = gs_rt_heap_meta(w->heap, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (m[i].kind == kind && m[i].start >= start && m[i].end <= end)
+			sum += m[i].end - m[i].start;
+	return sum;
+}
+
+static void add_queue(struct heap_world *w, uint32_t i, gs_addr next, gs_addr ring, uint32_t cap)
+{
+	uint64_t at = RINGS + 0x80ull * i;
+
+	put(w, at + off(w, GS_GO_SPAN_SPMC_NEXT), next, 8);
+	put(w, at + off(w, GS_GO_SPAN_SPMC_RING), ring, 8);
+	put(w, at + off(w, GS_GO_SPAN_SPMC_CAP), cap, 4);
+}
+
+static void span_queues(void **state)
+{
+	struct heap_world *w = *state;
+
+	add_arena(w, FIRST);
+	w->more.addr[GS_GO_MORE_WORK] = BASE + WORK;
+	w->more.checked[GS_GO_MORE_WORK] = true;
+	put(w, WORK + off(w, GS_GO_WORK_SPAN_SPMCS), BASE + RINGS, 8);
+	add_queue(w, 0, BASE + RINGS + 0x80, BLOCKS, 2048);
+	add_queue(w, 1, BASE + RINGS + 0x100, BLOCKS + 0x10000, 512);
+	add_queue(w, 2, BASE + RINGS, BLOCKS + 0x20001,
+		  512); /* a ring is whole pages; the list is one */
+	read_heap(w);
+	assert_int_equal(meta_bytes(w, GS_RT_META_OTHER, BLOCKS, BLOCKS + (1 << 20)), 20480);
+	add_queue(w, 1, 0xdead, BLOCKS + 0x10000, 513);
+	read_heap(w);
+	assert_int_equal(meta_bytes(w, GS_RT_META_OTHER, BLOCKS, BLOCKS + (1 << 20)), 16384);
+	w->more.checked[GS_GO_MORE_WORK] = false;
+	read_heap(w);
+	assert_int_equal(meta_bytes(w, GS_RT_META_OTHER, BLOCKS, BLOCKS + (1 << 20)), 0);
+}
+
+/* A block of the tracer at @at: next, time or bytes given out, bytes written, where a length stands. */
+static void put_block(struct heap_world *w, uint64_t at, gs_addr next, uint64_t b, uint64_t c,
+		      uint64_t d)
+{
+	put(w, at, next, 8);
+	put(w, at + 8, b, 8);
+	put(w, at + 16, c, 8);
+	put(w, at + 24, d, 8);
+}
+
+static uint64_t trace_bytes(struct heap_world *w)
+{
+	read_heap(w);
+	return meta_bytes(w, GS_RT_META_OTHER, BASE + CHUNKS, BASE + INFO);
+}
+
+static void tracer(void **state)
+{
+	struct heap_world *w = *state;
+	const uint64_t block = 64 << 10, a = CHUNKS, b = CHUNKS + block, c = CHUNKS + 2 * block;
+
+	add_arena(w, FIRST);
+	w->more.addr[GS_GO_MORE_TRACE] = BASE + TRACE;
+	w->more.checked[GS_GO_MORE_TRACE] = true;
+	assert_int_equal(trace_bytes(w), 0);
+	put(w, TRACE + 16, BASE + a, 8);           /* empty */
+	put_block(w, a, BASE + b, 1 << 30, 17, 5); /* a list of two */
+	put_block(w, b, 0, 1 << 30, 0, 0);
+	put(w, TRACE + 200, BASE + c, 8); /* a table */
+	put_block(w, c, 0, 4000, ~0ull, ~0ull);
+	assert_int_equal(trace_bytes(w), 3 * block);
+	put_block(w, c, 0, 4001, ~0ull, ~0ull); /* neither */
+	assert_int_equal(trace_bytes(w), 2 * block);
+	put_block(w, a, BASE + b + 8, 1 << 30, 17, 5);
+	assert_int_equal(trace_bytes(w), 0);
+	put_block(w, a, BASE + a, 1 << 30, 17, 5); /* a list that never ends */
+	assert_int_equal(trace_bytes(w), block);
+	put(w, TRACE + 16, BASE + a + 8, 8);
+	assert_int_equal(trace_bytes(w), 0);
+}
+
 /* Any word of any structure may be anything: no crash, and what comes out keeps its promises. */
 static void random_damage(void **state)
 {
@@ -816,6 +948,9 @@ int main(void)
 		TEST(old_layout),
 		TEST(stale_entries),
 		TEST(overlapping_spans),
+		TEST(spans_in_motion),
+		TEST(span_queues),
+		TEST(tracer),
 		TEST(impossible_spans),
 		TEST(more_places_than_numbers),
 		TEST(lies_about_arenas),
