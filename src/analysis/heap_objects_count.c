@@ -68,7 +68,7 @@ static void count_live(struct counter *c, const struct gs_rt_span *s, uint32_t s
 		x->root[label - 1].objects++;
 		x->root[label - 1].bytes += s->elem_size;
 	}
-	if (gs__ho_level_of(known) >= GS__HO_LIKELY) {
+	if (gs__ho_level_of(known) >= GS__HO_GUESS) {
 		struct gs__ho_type *t = x->type[gs__ho_type_of(known)];
 
 		t->objects++;

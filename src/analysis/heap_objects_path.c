@@ -89,7 +89,7 @@ void gs__ho_search_arrive(struct gs_heap_objects *x, uint32_t parent, uint32_t s
 		return;
 	x->label[slot] = parent | (q->roots ? FROM_ROOT : 0);
 	if (q->wanted[gs__ho_type_of(x->known[slot])] &&
-	    gs__ho_level_of(x->known[slot]) >= GS__HO_LIKELY) {
+	    gs__ho_level_of(x->known[slot]) >= GS__HO_GUESS) {
 		q->any = true;
 		q->found = slot;
 	} else if (!push(q, slot)) {
@@ -288,7 +288,7 @@ static void name_word(struct gs_heap_objects *x, const struct gs_go_type *t, uin
 static const char *name_in_object(struct gs_heap_objects *x, uint32_t known, uint64_t at)
 {
 	const struct gs__ho_type *t = x->type[gs__ho_type_of(known)];
-	bool told = gs__ho_type_of(known) && gs__ho_level_of(known) >= GS__HO_LIKELY;
+	bool told = gs__ho_type_of(known) && gs__ho_level_of(known) >= GS__HO_GUESS;
 	char text[MAX_NAME] = "", rest[MAX_NAME] = "";
 
 	if (told && t->form == GS__HO_ARRAY && t->unit) {
@@ -326,8 +326,7 @@ static const char *known_name(const struct gs_heap_objects *x, uint32_t slot)
 {
 	uint32_t known = x->known[slot];
 
-	return gs__ho_level_of(known) >= GS__HO_LIKELY ? x->type[gs__ho_type_of(known)]->name
-						       : NULL;
+	return gs__ho_level_of(known) >= GS__HO_GUESS ? x->type[gs__ho_type_of(known)]->name : NULL;
 }
 
 /* How the parent leads to @slot. */

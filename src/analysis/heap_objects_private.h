@@ -10,6 +10,7 @@
  *   heap_objects_sites.c   what was sampled, by the code that allocated it
  *   heap_objects_walk.c    labels and types go along pointers
  *   heap_objects_roots.c   where the walk begins: variables, goroutines, finalizers
+ *   heap_objects_stack.c   what local variables say of pointers on stacks
  *   heap_objects_count.c   the result: types, roots, garbage
  *   heap_objects_path.c    from a root to an object
  */
@@ -70,6 +71,7 @@ struct gs__ho_type {
 	uint64_t unit; /* bytes of a value or element; 0: not known */
 	bool repeats;  /* elements until the end */
 	bool planned;  /* @edge is made */
+	bool guessed;  /* some of it is a guess */
 	bool trusted; /* what its plan calls no pointer is none, even if no header says that type */
 	uint32_t n_words;
 	const uint32_t
@@ -81,6 +83,8 @@ struct gs__ho_type {
 enum gs__ho_level {
 	GS__HO_UNKNOWN = 0,
 	GS__HO_WEAK, /* something of that type is at the start; the slot is larger than that: not told */
+	GS__HO_GUESS, /* as the next but one; the type comes from a variable on a stack, maybe through other objects */
+	GS__HO_GUESS_FITS,
 	GS__HO_LIKELY, /* array of another length, part of a string */
 	GS__HO_FITS,   /* the slot is the one that the allocator takes for that size */
 	GS__HO_SURE,   /* the allocator's header */
@@ -144,6 +148,7 @@ struct gs__ho_ref {
 	uint64_t extent; /* bytes from there on; 0: not known */
 	uint32_t label;
 	uint32_t known; /* 0: nothing; the level is found at the slot */
+	bool guess;     /* it can be no surer than GS__HO_GUESS_FITS */
 };
 
 struct gs__ho_range {
@@ -222,12 +227,20 @@ struct gs__ho_bytes {
 	uint64_t offset; /* of the first word in the value */
 	uint32_t label, type;
 	bool only_typed;      /* pass over words that @type does not call pointers */
+	bool guess;           /* @type is one */
 	const uint64_t *mask; /* which words are pointers; NULL: not known */
 	uint32_t mask_from;   /* the first word's bit */
 };
 void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b);
 /** A pointer of unknown type; @before: the word before it in memory, 0 if not known. */
 void gs__ho_pointer(struct gs_heap_objects *x, gs_addr value, gs_addr before, uint32_t label);
+/** What @edge says of a pointer, with its neighbours, if it says the truth. */
+void gs__ho_guess(struct gs_heap_objects *x, gs_addr value, const struct gs__ho_edge *edge,
+		  uint64_t before, uint64_t next, uint64_t third, uint32_t label);
+/** The edge at @at in a value of @type. @return false if no pointer is there. */
+bool gs__ho_edge_in(struct gs_heap_objects *x, uint32_t type, uint64_t at, struct gs__ho_edge *ret);
+/** The allocator's size for an object of so many bytes, without headers; 0: it is large. */
+uint64_t gs__ho_slot_size(uint64_t bytes);
 /** Let what waits in x->ref reach its slots. */
 void gs__ho_flush(struct gs_heap_objects *x);
 /** A structure of the runtime: always @label's. */
@@ -248,6 +261,15 @@ bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes);
 GS_CHECKED int gs__ho_sites(struct gs_heap_objects *x, struct gs_err *err);
 /** Types of large objects. */
 GS_CHECKED int gs__ho_large_types(struct gs_heap_objects *x, struct gs_err *err);
+
+/** The distinct pcs at which functions wait, sorted; *ret is the caller's to free. */
+GS_CHECKED int gs__ho_stack_pcs(struct gs_heap_objects *x, gs_addr **ret, uint32_t *ret_n,
+				struct gs_err *err);
+/** Take a pointer with the type of the variable that it stands in. @return false, and not taken, if none tells one. */
+bool gs__ho_stack_pointer(struct gs_heap_objects *x, const struct gs_rt_stack_view *v,
+			  const struct gs_rt_pointer *p, uint32_t label);
+/** The word before @slot; 0 if there is none. */
+uint64_t gs__ho_stack_before(const struct gs_rt_stack_view *v, gs_addr slot);
 
 GS_CHECKED int gs__ho_count(struct gs_heap_objects *x, struct gs_err *err);
 const char *gs__ho_root_name(struct gs_heap_objects *x, const struct gs__ho_root *root);

@@ -123,6 +123,26 @@ static void give_types(struct gs_heap_objects *x, const struct gs_go_variable *v
 	}
 }
 
+/* What DWARF says of all variables. */
+static int read_dwarf(struct gs_heap_objects *x, gs_addr types_at, struct gs_err *err)
+{
+	const struct gs_target *t = gs_rt_target(x->rt);
+	GS_CLEANUP(gs_freep) gs_addr *pcs = NULL;
+	struct gs_err why = { 0 };
+	uint32_t n;
+	int r = gs__ho_stack_pcs(x, &pcs, &n, err);
+
+	if (r < 0)
+		return r;
+	r = gs_go_dwarf_variables(gs_target_exe_fd(t), gs_target_image(t), gs_target_bias(t),
+				  types_at, x->types, pcs, n, &x->dwarf, &why);
+	if (r == 0)
+		give_types(x, x->dwarf.global, x->dwarf.n_globals);
+	else if (r < 0)
+		gs_incomplete_add(&x->inc, "variables_untyped", x->n_vars, "%s", why.text);
+	return 0;
+}
+
 int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err)
 {
 	const struct gs_target *t = gs_rt_target(x->rt);
@@ -152,13 +172,7 @@ int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err)
 	x->n_vars = kept;
 	if (gs_target_exe_fd(t) < 0 || !gs_image_info(img)->has_dwarf || !kept)
 		return 0;
-	r = gs_go_dwarf_variables(gs_target_exe_fd(t), img, gs_target_bias(t), m[0].types, x->types,
-				  NULL, 0, &x->dwarf, &why);
-	if (r == 0)
-		give_types(x, x->dwarf.global, x->dwarf.n_globals);
-	else if (r < 0)
-		gs_incomplete_add(&x->inc, "variables_untyped", x->n_vars, "%s", why.text);
-	return 0;
+	return read_dwarf(x, m[0].types, err);
 }
 
 static uint32_t label_of(struct gs_heap_objects *x, struct gs__ho_variable *v)
@@ -271,8 +285,10 @@ struct goroutines {
 	struct gs_rt_gs *gs;
 	const struct gs_rt_g *g;
 	uint32_t n;
-	uint64_t *start; /* [n]: their first functions */
-	uint32_t *label; /* [n] */
+	struct gs_rt_stack_view view; /* of the last one that stands still, */
+	uint32_t view_of;             /* … + 1 */
+	uint64_t *start;              /* [n]: their first functions */
+	uint32_t *label;              /* [n] */
 };
 
 static int read_starts(struct goroutines *q, struct gs_err *err)
@@ -345,6 +361,30 @@ static void pin_goroutines(struct goroutines *q)
 	}
 }
 
+static int take_frames(void *ctx, uint32_t which, const struct gs_rt_stack_view *v)
+{
+	struct goroutines *q = ctx;
+
+	q->view = *v;
+	q->view_of = which + 1;
+	return 0;
+}
+
+/* The stack stands still: its variables tell types, else the word before a pointer that of an interface's value. */
+static void take_known_stack(struct goroutines *q, uint32_t label, const struct gs_rt_pointer *p,
+			     size_t n)
+{
+	struct gs_heap_objects *x = q->x;
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].value - x->mark->lo >= x->mark->range)
+			continue;
+		if (!p[i].slot || !gs__ho_stack_pointer(x, &q->view, &p[i], label))
+			gs__ho_pointer(x, p[i].value, gs__ho_stack_before(&q->view, p[i].slot),
+				       label);
+	}
+}
+
 /* The word before a pointer tells the type of an interface's value. */
 static int take_stack(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n)
 {
@@ -353,6 +393,10 @@ static int take_stack(void *ctx, uint32_t which, const struct gs_rt_pointer *p, 
 	struct gs_read rd[BATCH];
 	uint64_t before[BATCH];
 
+	if (q->view_of == which + 1) {
+		take_known_stack(q, q->label[which], p, n);
+		return 0;
+	}
 	for (size_t i = 0; i < n; i += BATCH) {
 		size_t m = n - i < BATCH ? n - i : BATCH, k = 0;
 
@@ -380,7 +424,8 @@ static int take_stacks(struct goroutines *q, struct gs_err *err)
 		return gs_fail(err, -ENOMEM, 0, "cannot look at stacks: out of memory");
 	for (uint32_t i = 0; i < q->n; i++)
 		which[i] = i;
-	r = gs_rt_stack_roots(q->x->rt, q->gs, which, q->n, true, take_stack, q, &q->x->inc, err);
+	r = gs_rt_stack_frames(q->x->rt, q->gs, which, q->n, take_frames, take_stack, q, &q->x->inc,
+			       err);
 	return r > 0 ? gs_fail(err, -GS_E_GONE, 0, "the process ended while its stacks were read")
 		     : r;
 }

@@ -314,8 +314,8 @@ static void plan_leaf(struct plan *p, const struct gs_go_type *t, uint64_t at)
 	}
 }
 
-/* Unroll structs and arrays, in the order of offsets, without recursion. */
-static void unroll(struct plan *p, const struct gs_go_type *type)
+/* Unroll structs and arrays of a value at @at, in the order of offsets, without recursion. */
+static void unroll(struct plan *p, const struct gs_go_type *type, uint64_t start)
 {
 	struct level {
 		const struct gs_go_type *t;
@@ -323,7 +323,7 @@ static void unroll(struct plan *p, const struct gs_go_type *type)
 	} stack[MAX_DEPTH];
 	uint32_t depth = 1, steps = 0;
 
-	stack[0] = (struct level){ .t = type };
+	stack[0] = (struct level){ .t = type, .at = start };
 	while (depth > 0 && steps++ < MAX_STEPS) {
 		struct level *l = &stack[depth - 1], next = { 0 };
 		const struct gs_go_type *t = l->t;
@@ -407,17 +407,69 @@ static void plan_overflow(struct plan *p, const struct gs_go_type *bucket)
 	put(p, bucket->size - 8, GS__HO_TO, gs__ho_type(p->x, GS__HO_OBJECT, bucket), 0);
 }
 
+/* Is a captured "&x" the address of x, or is x itself in the closure? Large values are; then there is room for them before
+ * the next one. 0: cannot be told. */
+static int by_reference(const struct gs_go_closure *c, uint32_t i, uint64_t slot_size)
+{
+	const struct gs_go_capture *v = &c->capture[i];
+	uint64_t size = v->type->elem ? v->type->elem->size : 0, room;
+
+	if (size <= 8)
+		return size ? 1 : 0;
+	if (i + 1 < c->n) {
+		room = c->capture[i + 1].offset - v->offset;
+		return room == 8 ? 1 : room >= size && room < size + 8 ? -1 : 0;
+	}
+	return (gs__ho_slot_size(v->offset + 8) == slot_size) -
+	       (gs__ho_slot_size(v->offset + size) == slot_size);
+}
+
+/* What the compiler's debug information says of closures of this function. */
+static void plan_closure(struct plan *p, struct gs__ho_type *t)
+{
+	struct gs_heap_objects *x = p->x;
+	const struct gs_go_closure *c = gs_go_closure_of(&x->dwarf, t->pc);
+
+	for (uint32_t i = 0; c && i < c->n; i++) {
+		const struct gs_go_capture *v = &c->capture[i];
+		int reference = 1;
+
+		if (!gs_go_type_complete(x->types, v->type))
+			continue;
+		if (v->maybe_value)
+			reference = by_reference(c, i, t->unit);
+		/* Variables that are never used as a whole are not described: there may be another in the gap. */
+		t->guessed |= reference < 0;
+		if (reference > 0)
+			unroll(p, v->type, v->offset);
+		else if (reference < 0)
+			unroll(p, v->type->elem, v->offset);
+	}
+}
+
+/* Of a closure that was not seen on the heap yet. */
+static uint64_t closure_bytes(const struct gs_heap_objects *x, gs_addr pc)
+{
+	const struct gs_go_closure *c = gs_go_closure_of(&x->dwarf, pc);
+	const struct gs_go_capture *last = c ? &c->capture[c->n - 1] : NULL;
+
+	return last ? last->offset + last->type->size : 0;
+}
+
 void gs__ho_plan(struct gs_heap_objects *x, struct gs__ho_type *t)
 {
 	struct plan p = { .x = x };
 	int32_t buf = x->layout->offset[GS_GO_HCHAN_BUF];
+	uint64_t bytes = t->unit;
 
 	t->planned = true;
 	if (t->captured)
-		t->unit = t->captured->size;
-	if (t->unit < 8 || t->unit / 8 > MAX_WORDS)
+		bytes = t->unit = t->captured->size;
+	if (!bytes && t->form == GS__HO_CLOSURE)
+		bytes = closure_bytes(x, t->pc);
+	if (bytes < 8 || bytes / 8 > MAX_WORDS)
 		return;
-	p.n_words = (uint32_t)(t->unit / 8);
+	p.n_words = (uint32_t)(bytes / 8);
 	p.edge = gs_arena_array(x->arena, p.n_words, sizeof(*p.edge));
 	if (!p.edge)
 		return;
@@ -425,11 +477,14 @@ void gs__ho_plan(struct gs_heap_objects *x, struct gs__ho_type *t)
 	case GS__HO_OBJECT:
 	case GS__HO_ARRAY:
 	case GS__HO_CHAN_BUFFER:
-		unroll(&p, t->go);
+		unroll(&p, t->go, 0);
 		plan_overflow(&p, t->go);
 		break;
 	case GS__HO_CLOSURE:
-		unroll(&p, t->captured);
+		if (t->captured)
+			unroll(&p, t->captured, 0);
+		else
+			plan_closure(&p, t);
 		break;
 	case GS__HO_CHAN:
 		if (buf >= 0)

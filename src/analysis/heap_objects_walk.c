@@ -57,6 +57,14 @@ bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes)
 	return bytes > below;
 }
 
+uint64_t gs__ho_slot_size(uint64_t bytes)
+{
+	for (size_t i = 1; i < GS_ARRAY_SIZE(size_class); i++)
+		if (bytes <= size_class[i])
+			return size_class[i];
+	return 0;
+}
+
 /* --- from a word to a reference ----------------------------------------------------------------------------------- */
 
 static struct gs__ho_ref *new_ref(struct gs_heap_objects *x, gs_addr value, uint32_t label)
@@ -182,6 +190,28 @@ static uint32_t edge_at(const struct gs__ho_type *t, uint64_t at)
 	return at / 8 < t->n_words && at % 8 == 0 ? t->edge[at / 8] : 0;
 }
 
+bool gs__ho_edge_in(struct gs_heap_objects *x, uint32_t type, uint64_t at, struct gs__ho_edge *ret)
+{
+	const struct gs__ho_type *t = planned(x, type);
+	uint32_t e = t->edge ? edge_at(t, at) : 0;
+
+	if (e)
+		*ret = x->edge[e];
+	return e != 0;
+}
+
+void gs__ho_guess(struct gs_heap_objects *x, gs_addr value, const struct gs__ho_edge *edge,
+		  uint64_t before, uint64_t next, uint64_t third, uint32_t label)
+{
+	struct gs__ho_ref *r;
+
+	if (value - x->mark->lo >= x->mark->range)
+		return;
+	r = new_ref(x, value, label);
+	r->guess = true;
+	follow(x, r, edge, before, next, third);
+}
+
 static bool is_pointer(const struct gs__ho_bytes *b, uint32_t i)
 {
 	uint32_t bit = b->mask_from + i;
@@ -210,10 +240,12 @@ void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 		if (b->only_typed && t && !e)
 			continue;
 		if (!e) {
-			gs__ho_pointer(x, v, t ? 0 : before, b->label);
+			/* Of closures not all words are known. */
+			gs__ho_pointer(x, v, t && t->form != GS__HO_CLOSURE ? 0 : before, b->label);
 			continue;
 		}
 		r = new_ref(x, v, b->label);
+		r->guess = b->guess || t->guessed;
 		follow(x, r, &x->edge[e], before, i + 1 < b->n ? b->word[i + 1] : 0,
 		       i + 2 < b->n ? b->word[i + 2] : 0);
 	}
@@ -264,6 +296,20 @@ static enum gs__ho_level level_of(const struct gs_heap_objects *x, const struct 
 	return r->extent && r->extent <= s->elem_size ? GS__HO_WEAK : GS__HO_UNKNOWN;
 }
 
+/* A guess is worth less, and nothing where pointers are and none should be, or the other way around. */
+static enum gs__ho_level level_of_guess(const struct gs_heap_objects *x, const struct gs__ho_ref *r,
+					const struct gs_rt_span *s, enum gs__ho_level level)
+{
+	const struct gs__ho_type *t = x->type[gs__ho_type_of(r->known)];
+
+	if (level < GS__HO_LIKELY)
+		return level;
+	if ((t->form == GS__HO_OBJECT || t->form == GS__HO_ARRAY) && t->go->addr &&
+	    !t->go->ptr_bytes != !!(s->flags & GS_RT_SPAN_NOSCAN))
+		return GS__HO_UNKNOWN;
+	return level == GS__HO_LIKELY ? GS__HO_GUESS : GS__HO_GUESS_FITS;
+}
+
 /* @return whether the slot has to have a turn because of its type. */
 static bool offer_type(struct gs_heap_objects *x, const struct gs__ho_ref *r, uint32_t slot,
 		       const struct gs_rt_span *s)
@@ -272,6 +318,8 @@ static bool offer_type(struct gs_heap_objects *x, const struct gs__ho_ref *r, ui
 	enum gs__ho_level level = level_of(x, r, s, start), has = gs__ho_level_of(x->known[slot]);
 	uint32_t type = gs__ho_type_of(r->known);
 
+	if (r->guess)
+		level = level_of_guess(x, r, s, level);
 	if (level <= GS__HO_WEAK && s->spanclass == TINY_SPAN_CLASS) {
 		type = gs__ho_type(x, GS__HO_TINY, NULL);
 		level = GS__HO_LIKELY;
@@ -404,8 +452,14 @@ static void take_closure(struct gs_heap_objects *x, const struct gs_heap_object 
 		if (pc < x->text[i].lo || pc >= x->text[i].hi)
 			continue;
 		n = gs__ho_closure(x, pc);
-		if (n)
-			x->known[o->number] = gs__ho_known(n, GS_TYPE_RUNTIME, GS__HO_FITS);
+		if (!n)
+			continue;
+		/* Now there is an end to what its last variable can be. */
+		if (!x->type[n]->unit) {
+			x->type[n]->unit = o->span->elem_size;
+			x->type[n]->planned = false;
+		}
+		x->known[o->number] = gs__ho_known(n, GS_TYPE_RUNTIME, GS__HO_FITS);
 	}
 }
 
@@ -435,6 +489,30 @@ static void take_channel(struct gs_heap_objects *x, const struct gs_heap_object 
 		x->known[o->number] = gs__ho_known(n, GS_TYPE_RUNTIME, GS__HO_FITS);
 }
 
+static bool is_guess(uint32_t known)
+{
+	return gs__ho_level_of(known) == GS__HO_GUESS ||
+	       gs__ho_level_of(known) == GS__HO_GUESS_FITS;
+}
+
+/* Do the pointers that the allocator knows stand where the type has them? Behind the first element of an array there may be
+ * room without elements. */
+static bool agrees(struct gs_heap_objects *x, const struct gs_heap_object *o)
+{
+	const struct gs__ho_type *t = planned(x, gs__ho_type_of(x->known[o->number]));
+	uint32_t from = header_of(o->span) / 8, n = (uint32_t)(o->n_bytes / 8) - from;
+
+	for (uint32_t i = 0; t->edge && i < n; i++) {
+		uint32_t bit = from + i;
+		bool pointer = o->pointer_bits[bit / 64] >> bit % 64 & 1;
+		bool edge = edge_at(t, i * 8ull);
+
+		if (pointer ? !edge && (!t->go || t->go->addr) : edge && i < t->n_words)
+			return false;
+	}
+	return true;
+}
+
 /* What the object says about itself. */
 static void look_at(struct gs_heap_objects *x, const struct gs_heap_object *o)
 {
@@ -444,6 +522,8 @@ static void look_at(struct gs_heap_objects *x, const struct gs_heap_object *o)
 	if (level == GS__HO_SURE || o->n_bytes < 8 || o->span->flags & GS_RT_SPAN_USER_ARENA)
 		return;
 	memcpy(&first, o->bytes, 8);
+	if (is_guess(x->known[o->number]) && o->pointer_bits && !agrees(x, o))
+		x->known[o->number] = 0;
 	if (o->span->flags & GS_RT_SPAN_HEADERS)
 		take_header(x, o, first);
 	else if (o->span->flags & GS_RT_SPAN_LARGE)
@@ -481,6 +561,7 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 		.offset = o->offset,
 		.label = x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
+		.guess = is_guess(known),
 		.only_typed = gs__ho_only_typed(x, known),
 		.mask = o->pointer_bits,
 		.mask_from = header / 8,

@@ -52,6 +52,16 @@ def types_are_exact(target, d):
         tap.ok(share >= 0.5, 'most bytes have a type', f'{share:.1%}')
 
 
+def locals_are_exact(target, d):
+    """What only variables on stacks and in closures tell. Their debug information is all there is: no more than one
+    of a kind may be missing."""
+    if STRIPPED:
+        return
+    got = {t['name']: [t['objects'], t['bytes']] for t in d['types']}
+    for name, want in sorted(target.ready['locals'].items()):
+        tap.equal(got.get(name, [0, 0]), want, f'{name}: {want[0]} objects that variables of functions lead to')
+
+
 def totals_agree(target, d):
     for key, what in (('objects', 'heap_objects'), ('bytes', 'heap_alloc')):
         total, said = d[key] + d[f'unreached_{key}'], target.ready[what]
@@ -103,6 +113,7 @@ def live():
     with Target(target_path('objects', RELEASE, VARIANT)) as target:
         d = census(target.pid)
         types_are_exact(target, d)
+        locals_are_exact(target, d)
         totals_agree(target, d)
         roots_are_right(target, d)
         path_is_right(target, d)

@@ -8,6 +8,7 @@
 //	slack    {"main.orders":BYTES}     so much more it may be, for what the runtime adds
 //	shared   bytes that two variables share
 //	workers  how many goroutines of main.worker hold -hold bytes each
+//	locals   the same as types, of those that only variables of functions and closures lead to
 //	path     a type with one object, which main.orders leads to at the end of a list
 //
 // -n scales everything; -chain makes the orders a list that main.first alone leads to. Command beside those of package truth:
@@ -266,6 +267,7 @@ func main() {
 	if *chain {
 		first, orders = orders[len(orders)-1], nil
 	}
+	local := makeLocals(20)
 	ready := make(chan bool)
 	for i := 0; i < *workers; i++ {
 		go worker(*hold, ready)
@@ -281,6 +283,7 @@ func main() {
 	server := truth.Server{NoSettle: true, Ready: map[string]interface{}{
 		"n":            *n,
 		"types":        types(*n, *workers),
+		"locals":       local,
 		"workers":      *workers,
 		"hold":         *hold,
 		"heap_alloc":   stats.HeapAlloc,

@@ -110,6 +110,7 @@ static void world_open(struct world *w)
 	assert_non_null(x);
 	w->x = x;
 	w->h.span = w->span;
+	w->h.layout = &w->layout;
 	x->h = &w->h;
 	x->mem = &w->mem;
 	x->layout = &w->layout;
@@ -278,7 +279,7 @@ static const char *name_at(const struct world *w, uint32_t slot)
 {
 	uint32_t known = w->x->known[slot];
 
-	if (gs__ho_level_of(known) < GS__HO_LIKELY)
+	if (gs__ho_level_of(known) < GS__HO_GUESS)
 		return "";
 	return w->x->type[gs__ho_type_of(known)]->name;
 }
