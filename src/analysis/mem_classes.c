@@ -210,8 +210,7 @@ int gs__classes_count(struct gs_memory_look *l, struct gs_err *err)
 	return r;
 }
 
-/* The mapping that @addr is in, or the first behind it; NULL if there is none. */
-static const struct gs_vma *vma_from(const struct gs_memory_look *l, gs_addr addr)
+const struct gs_vma *gs__vma_from(const struct gs_memory_look *l, gs_addr addr)
 {
 	uint32_t lo = 0, hi = l->n_vmas;
 
@@ -226,23 +225,10 @@ static const struct gs_vma *vma_from(const struct gs_memory_look *l, gs_addr add
 	return lo < l->n_vmas ? &l->vma[lo] : NULL;
 }
 
-uint64_t gs__resident_at(void *look, gs_addr start, gs_addr end)
-{
-	const struct gs_vma *v = vma_from((const struct gs_memory_look *)look, start);
-	uint64_t size;
-
-	if (!v || v->map.start >= end || end <= start)
-		return 0;
-	size = v->map.end - v->map.start;
-	if (v->rss >= size)
-		return end - start;
-	return (uint64_t)((double)v->rss / (double)size * (double)(end - start));
-}
-
 enum gs_mem_class_id gs__class_at(void *look, gs_addr addr, gs_addr *ret_end)
 {
 	struct gs_memory_look *l = (struct gs_memory_look *)look;
-	const struct gs_vma *v = vma_from(l, addr);
+	const struct gs_vma *v = gs__vma_from(l, addr);
 	const struct gs_rt_span *span;
 	uint32_t cursor, item;
 	struct part p;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * One look at where a process's memory goes, and the difference between two.
+ * One look at where a process's memory goes; mem_compare.c has the difference between two.
  *
  *   mappings and present pages ─────────┐ (a thread of its own)
  *   page heap, stacks, memory profile ──┴─► claims ─► classes ─► scavenger ─► verdict
@@ -17,7 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis/mem_growth.h"
 #include "analysis/mem_private.h"
 
 #define RESULT_LIMIT ((size_t)512 << 20)
@@ -217,78 +216,4 @@ struct gs_memory_look *gs_memory_look_free(struct gs_memory_look *l)
 const struct gs_mem_result *gs_memory_result(const struct gs_memory_look *l)
 {
 	return &l->r;
-}
-
-/* ---- between two looks ---- */
-
-static int most_grown_first(const void *a, const void *b)
-{
-	const struct gs_mem_growth *x = (const struct gs_mem_growth *)a;
-	const struct gs_mem_growth *y = (const struct gs_mem_growth *)b;
-
-	if (x->bytes != y->bytes)
-		return x->bytes > y->bytes ? -1 : 1;
-	return (int)x->class - (int)y->class;
-}
-
-static int largest_first(const void *a, const void *b)
-{
-	const struct gs_mem_grower *x = (const struct gs_mem_grower *)a;
-	const struct gs_mem_grower *y = (const struct gs_mem_grower *)b;
-
-	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
-}
-
-static void class_growth(const struct gs_memory_look *before, struct gs_mem_result *r)
-{
-	r->n_growth = 0;
-	for (unsigned int c = 0; c < GS_MEM_CLASS_COUNT; c++) {
-		int64_t d = (int64_t)r->class[c].resident_bytes -
-			    (int64_t)before->r.class[c].resident_bytes;
-
-		if (d)
-			r->growth[r->n_growth++] =
-				(struct gs_mem_growth){ (enum gs_mem_class_id)c, d };
-	}
-	qsort(r->growth, r->n_growth, sizeof(r->growth[0]), most_grown_first);
-}
-
-/* Those that events tell of, and those of the memory profile. */
-static int find_growers(const struct gs_memory_look *before, struct gs_memory_look *after,
-			struct gs_memory_growth *growth, struct gs_err *err)
-{
-	const struct gs_memory_view view = { gs__class_at, gs__resident_at, after };
-	const struct gs_mem_grower *seen = NULL;
-	struct gs_mem_grower *sites, *all;
-	uint32_t n_seen = 0, n_sites;
-	int r = gs__sites_grown(before, after, &sites, &n_sites, err);
-
-	if (r == 0 && growth)
-		r = gs__memory_growers(growth, &view, &seen, &n_seen, &after->inc, err);
-	if (r < 0)
-		return r;
-	all = (struct gs_mem_grower *)gs_arena_array(after->arena, (size_t)n_seen + n_sites + 1,
-						     sizeof(*all));
-	if (!all)
-		return gs_fail(err, -GS_E_LIMIT, 0, "no memory for %u stacks", n_seen);
-	if (n_seen)
-		memcpy(all, seen, n_seen * sizeof(*all));
-	if (n_sites)
-		memcpy(all + n_seen, sites, n_sites * sizeof(*all));
-	qsort(all, n_seen + n_sites, sizeof(*all), largest_first);
-	after->r.growers = all;
-	after->r.n_growers = n_seen + n_sites;
-	return 0;
-}
-
-int gs_memory_compare(const struct gs_memory_look *before, struct gs_memory_look *after,
-		      struct gs_memory_growth *growth, int64_t watched_ns, struct gs_err *err)
-{
-	int r;
-
-	after->r.watched_ns = watched_ns > 0 ? watched_ns : 1;
-	after->r.rss_before_bytes = before->r.rss_bytes;
-	class_growth(before, &after->r);
-	r = find_growers(before, after, growth, err);
-	return r < 0 ? r : gs__verdict(after, err);
 }

@@ -40,7 +40,7 @@ GS_CHECKED int gs_memory_growth_add(struct gs_memory_growth *g, const struct gs_
 
 /** Complete @after with what grew since @before and by whom (@growth NULL: only by differences of looks and of the memory
  *  profile). Both stay the caller's. */
-GS_CHECKED int gs_memory_compare(const struct gs_memory_look *before, struct gs_memory_look *after,
+GS_CHECKED int gs_memory_compare(struct gs_memory_look *before, struct gs_memory_look *after,
 				 struct gs_memory_growth *growth, int64_t watched_ns,
 				 struct gs_err *err);
 

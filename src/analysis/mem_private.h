@@ -3,7 +3,7 @@
 #define GS_ANALYSIS_MEM_PRIVATE_H
 
 /* What the files of a look at memory share (mem_look.c, mem_classes.c, mem_heap.c, mem_claims.c, mem_malloc.c,
- * mem_items.c, mem_sites.c, mem_verdict.c, mem_scavenger.c). */
+ * mem_items.c, mem_sites.c, mem_verdict.c, mem_verdict_growth.c, mem_compare.c, mem_who.c, mem_scavenger.c). */
 #include "analysis/mem_look.h"
 #include "base/arena.h"
 
@@ -142,8 +142,8 @@ void gs__heap_end(struct gs__heap_walk *w);
 GS_CHECKED int gs__classes_count(struct gs_memory_look *l, struct gs_err *err);
 /** gs_memory_view.class_at of a look. */
 enum gs_mem_class_id gs__class_at(void *look, gs_addr addr, gs_addr *ret_end);
-/** gs_memory_view.resident of a look: by proportion of the mapping. */
-uint64_t gs__resident_at(void *look, gs_addr start, gs_addr end);
+/** The mapping that @addr is in, or the first behind it; NULL if there is none. */
+const struct gs_vma *gs__vma_from(const struct gs_memory_look *l, gs_addr addr);
 
 /* ---- mem_sites.c ---- */
 /** Allocation sites of the memory profile; into the result if they are asked for. */

@@ -40,6 +40,7 @@ enum gs_wire_kind {
 	GS_WIRE_MAP,          /* gs_wire_map: mmap, munmap, mremap, madvise, brk */
 	GS_WIRE_PROCESS,      /* gs_wire_process: thread or process born, exec, exit */
 	GS_WIRE_FAULT,        /* gs_wire_fault: one of many page faults */
+	GS_WIRE_DLOPEN,       /* gs_wire_dlopen: a library is about to be loaded */
 	/* Ring STACK. */
 	GS_WIRE_STACK = 64, /* gs_wire_stack */
 };
@@ -214,6 +215,14 @@ struct gs_wire_fault {
 	uint64_t period;
 };
 
+/* dlopen is called. */
+struct gs_wire_dlopen {
+	struct gs_wire_head h;
+	uint32_t path_len; /* 0: the program itself (NULL), or not readable */
+	uint32_t pad;
+	char path[2 * GS_WIRE_TEXT_MAX]; /* its begin, with a NUL */
+};
+
 enum gs_wire_process_kind {
 	GS_WIRE_THREAD_NEW = 1,
 	GS_WIRE_THREAD_EXIT,
@@ -264,8 +273,8 @@ struct gs_wire_config {
 	uint32_t want; /* GS_PROBE_WANT_* */
 	int32_t g_goid, g_m, g_waiting, g_gopc, g_startpc, g_parent_goid;
 	int32_t g_coroexit, g_coroarg; /* 1.22 and later; 0: not known */
-	uint32_t pad;
-	int32_t m_p, m_curg, p_id;
+	int32_t g_sched_bp;
+	int32_t m_p, m_curg, m_g0, m_procid, p_id;
 	int32_t sudog_elem, sudog_c, sudog_waitlink;
 	int32_t hchan_lock;
 	int32_t pd_fd, pd_rg, pd_wg;
@@ -389,11 +398,12 @@ GS_WIRE_SIZE(gs_wire_off_cpu, 224);
 GS_WIRE_SIZE(gs_wire_sample, 56);
 GS_WIRE_SIZE(gs_wire_map, 104);
 GS_WIRE_SIZE(gs_wire_fault, 56);
+GS_WIRE_SIZE(gs_wire_dlopen, 240);
 GS_WIRE_SIZE(gs_wire_process, 64);
 GS_WIRE_SIZE(gs_wire_stack, 568);
 GS_WIRE_SIZE(gs_wire_counters, 80);
 GS_WIRE_SIZE(gs_wire_control, 40);
 GS_WIRE_SIZE(gs_wire_thread, 312);
-GS_WIRE_SIZE(gs_wire_config, 328);
+GS_WIRE_SIZE(gs_wire_config, 336);
 
 #endif

@@ -27,7 +27,7 @@ enum {
 
 /* Places of programs without a site in the map of hits: enum gs_probe_program. */
 enum {
-	GS_HIT_SCHED_SWITCH = GS_WIRE_HITS_PROGRAM + 22,
+	GS_HIT_SCHED_SWITCH = GS_WIRE_HITS_PROGRAM + 23,
 	GS_HIT_SCHED_WAKING,
 	GS_HIT_SYS_ENTER,
 	GS_HIT_SYS_EXIT,
@@ -98,6 +98,7 @@ struct gs_hit {
 #define GS_ARG1(r) ((r)->bx)
 #define GS_ARG2(r) ((r)->cx)
 #define GS_ARG3(r) ((r)->di)
+#define GS_C_ARG0(r) ((r)->di) /* of C */
 #define GS_G(r) ((r)->r14)
 #define GS_PC(r) ((r)->ip)
 #define GS_FP(r) ((r)->bp)
@@ -108,6 +109,7 @@ struct gs_hit {
 #define GS_ARG1(r) ((r)->regs[1])
 #define GS_ARG2(r) ((r)->regs[2])
 #define GS_ARG3(r) ((r)->regs[3])
+#define GS_C_ARG0(r) ((r)->regs[0])
 #define GS_G(r) ((r)->regs[28])
 #define GS_PC(r) ((r)->pc)
 #define GS_FP(r) ((r)->regs[29])

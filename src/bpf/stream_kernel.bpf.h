@@ -299,37 +299,116 @@ GS_INLINE bool gs_call_maps(int32_t nr)
 }
 
 /*
- * The goroutine of a thread by its registers: Go code keeps the g in one (R14, R28), also on the system stack, where it is
- * the g0 of an M that runs the goroutine. C code uses the register for other things, so the M has to point back.
+ * Threads of the target by the M they run, for those that are in C code, which uses the g's register for other things. Learnt when a
+ * thread comes by in Go code; an M that serves another thread meanwhile (C threads that call Go) has another procid.
  */
-GS_INLINE uint64_t gs_goid_by_register(struct pt_regs *regs)
-{
-	uint64_t g = GS_G(regs), m = 0, curg = 0, back = 0, goid = 0;
+struct gs_thread_m {
+	uint64_t m, procid;
+};
 
-	if (!g || g & 7 || gs_config.g_m < 0 || gs_config.m_curg < 0 || gs_config.g_goid < 0)
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GS_WIRE_THREADS);
+	__type(key, uint32_t);
+	__type(value, struct gs_thread_m);
+} thread_ms SEC(".maps");
+
+GS_INLINE bool gs_in_go(uint64_t pc)
+{
+	return pc >= gs_config.text_lo && pc < gs_config.text_hi;
+}
+
+GS_INLINE uint64_t gs_peek(uint64_t addr)
+{
+	uint64_t v = 0;
+
+	bpf_probe_read_user(&v, sizeof(v), (void *)addr);
+	return v;
+}
+
+/* The current thread is in Go code: note its M. */
+GS_INLINE void gs_learn_m(struct pt_regs *regs, uint32_t tid)
+{
+	uint64_t g = GS_G(regs);
+	struct gs_thread_m v = {};
+
+	if (gs_config.m_procid < 0 || gs_config.g_m < 0 || !g || g & 7 ||
+	    bpf_map_lookup_elem(&thread_ms, &tid))
+		return;
+	v.m = gs_peek(g + (uint32_t)gs_config.g_m);
+	if (!v.m || (gs_peek(v.m + (uint32_t)gs_config.m_g0) != g &&
+		     gs_peek(v.m + (uint32_t)gs_config.m_curg) != g))
+		return;
+	v.procid = gs_peek(v.m + (uint32_t)gs_config.m_procid);
+	if (v.procid)
+		bpf_map_update_elem(&thread_ms, &tid, &v, BPF_ANY);
+}
+
+/* On whose behalf a thread works. */
+struct gs_behalf {
+	uint64_t goid;
+	uint64_t
+		join; /* where the goroutine's stack was left for the system stack; 0: not known, or it was not */
+	bool system; /* it was: for C, or for the runtime's own functions */
+};
+
+GS_INLINE void gs_behalf_of(struct gs_behalf *b, uint64_t pc, uint64_t g, uint32_t tid)
+{
+	uint64_t m = 0, curg;
+	struct gs_thread_m *known;
+
+	b->goid = 0;
+	b->join = 0;
+	b->system = true;
+	if (gs_config.g_m < 0 || gs_config.m_curg < 0 || gs_config.g_goid < 0 || gs_config.m_g0 < 0)
+		return;
+	if (gs_in_go(pc)) {
+		if (!g || g & 7)
+			return;
+		m = gs_peek(g + (uint32_t)gs_config.g_m);
+	} else {
+		known = bpf_map_lookup_elem(&thread_ms, &tid);
+		if (known && gs_peek(known->m + (uint32_t)gs_config.m_procid) == known->procid)
+			m = known->m;
+	}
+	curg = m ? gs_peek(m + (uint32_t)gs_config.m_curg) : 0;
+	if (!curg || gs_peek(curg + (uint32_t)gs_config.g_m) != m)
+		return;
+	b->goid = gs_peek(curg + (uint32_t)gs_config.g_goid);
+	if (gs_in_go(pc) && g == curg)
+		b->system = false;
+	else if (gs_config.g_sched_bp >= 0)
+		b->join = gs_peek(curg + (uint32_t)gs_config.g_sched_bp);
+}
+
+/* The stack of a thread that asks for memory, and its goroutine. */
+GS_INLINE uint64_t gs_stack_for_memory(struct pt_regs *regs, uint32_t slot, uint32_t tid,
+				       uint64_t *ret_goid)
+{
+	struct gs_stack_slot *s = gs_stack_slot(slot);
+	struct gs_behalf b;
+
+	gs_behalf_of(&b, GS_PC(regs), GS_G(regs), tid);
+	*ret_goid = b.goid;
+	if (!s || !(gs_config.want & GS_WANT_STACKS))
 		return 0;
-	if (bpf_probe_read_user(&m, sizeof(m), (void *)(g + (uint32_t)gs_config.g_m)) < 0 || !m)
-		return 0;
-	if (bpf_probe_read_user(&curg, sizeof(curg), (void *)(m + (uint32_t)gs_config.m_curg)) <
-		    0 ||
-	    !curg)
-		return 0;
-	if (bpf_probe_read_user(&back, sizeof(back), (void *)(curg + (uint32_t)gs_config.g_m)) <
-		    0 ||
-	    back != m)
-		return 0;
-	bpf_probe_read_user(&goid, sizeof(goid), (void *)(curg + (uint32_t)gs_config.g_goid));
-	return goid;
+	s->mode = b.system ? GS_STACK_SYSTEM : GS_STACK_ANY;
+	s->join = b.join;
+	return gs_stack_of_thread(regs, slot);
 }
 
 GS_INLINE void gs_map(struct pt_regs *regs, int64_t result)
 {
-	uint64_t id = bpf_get_current_pid_tgid(), stack = 0, goid;
+	uint64_t id = bpf_get_current_pid_tgid(), stack, goid;
 	int32_t nr = gs_call_number(regs);
 	struct gs_wire_map rec = {};
 	struct gs_hit h;
 
-	if ((uint32_t)(id >> 32) != gs_config.tgid || !gs_call_maps(nr))
+	if ((uint32_t)(id >> 32) != gs_config.tgid)
+		return;
+	if (gs_in_go(GS_PC(regs)))
+		gs_learn_m(regs, (uint32_t)id);
+	if (!gs_call_maps(nr))
 		return;
 	if (gs_begin(&h, (uint32_t)id, GS_HIT_SYS_EXIT) < 0)
 		return;
@@ -341,9 +420,8 @@ GS_INLINE void gs_map(struct pt_regs *regs, int64_t result)
 	rec.arg[3] = gs_call_arg(regs, 3);
 	rec.arg[4] = gs_call_arg(regs, 4);
 	rec.arg[5] = gs_call_arg(regs, 5);
-	goid = h.t && h.t->goid ? h.t->goid : gs_goid_by_register(regs);
-	if (gs_config.want & GS_WANT_STACKS)
-		stack = gs_stack_of_thread(regs, GS_SLOT_MAP);
+	stack = gs_stack_for_memory(regs, GS_SLOT_MAP, (uint32_t)id, &goid);
+	goid = h.t && h.t->goid ? h.t->goid : goid;
 	gs_head_fill(&h, &rec.h, GS_WIRE_MAP, sizeof(rec), 0, goid, stack);
 	gs_output(&h, &ring_kernel, GS_WIRE_RING_KERNEL, &rec.h, sizeof(rec));
 }
@@ -458,16 +536,15 @@ int gs_fault_sample(struct gs_perf_data *ctx)
 	uint64_t id = bpf_get_current_pid_tgid();
 	struct gs_wire_fault rec = {};
 	struct pt_regs *regs;
-	uint64_t stack = 0, goid;
+	uint64_t stack, goid;
 	struct gs_hit h;
 
 	if ((uint32_t)(id >> 32) != gs_config.tgid ||
 	    gs_begin(&h, (uint32_t)id, GS_HIT_FAULT_SAMPLE) < 0)
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	goid = h.t && h.t->goid ? h.t->goid : gs_goid_by_register(regs);
-	if (gs_config.want & GS_WANT_STACKS)
-		stack = gs_stack_of_thread(regs, GS_SLOT_FAULT);
+	stack = gs_stack_for_memory(regs, GS_SLOT_FAULT, (uint32_t)id, &goid);
+	goid = h.t && h.t->goid ? h.t->goid : goid;
 	rec.addr = ctx->addr;
 	rec.period = gs_config.fault_period;
 	gs_head_fill(&h, &rec.h, GS_WIRE_FAULT, sizeof(rec), 0, goid, stack);
@@ -526,6 +603,29 @@ int gs_process_exit(uint64_t *ctx)
 	last = BPF_CORE_READ(p, signal, live.counter) == 0;
 	gs_process(GS_HIT_PROCESS_EXIT, tid, last ? GS_WIRE_PROCESS_EXIT : GS_WIRE_THREAD_EXIT, p);
 	bpf_map_delete_elem(&threads, &tid);
+	bpf_map_delete_elem(&thread_ms, &tid);
+	return 0;
+}
+
+/* dlopen(const char *path, int mode) of the C library is called: C code, by C's calling convention. */
+SEC("kprobe")
+int gs_dlopen(struct gs_regs *ctx)
+{
+	struct gs_wire_dlopen rec = {};
+	uint64_t stack = 0;
+	struct gs_behalf b;
+	struct gs_hit h;
+	long n;
+
+	if (gs_begin_user(&h, ctx) < 0)
+		return 0;
+	n = bpf_probe_read_user_str(rec.path, sizeof(rec.path), (void *)GS_C_ARG0(ctx));
+	rec.path_len = n > 1 ? (uint32_t)n - 1 : 0;
+	gs_behalf_of(&b, GS_PC(ctx), 0, h.tid);
+	if (gs_config.want & GS_WANT_STACKS)
+		stack = gs_stack_at_entry(ctx, GS_STACK_SYSTEM, b.join);
+	gs_head_fill(&h, &rec.h, GS_WIRE_DLOPEN, sizeof(rec), 0, b.goid, stack);
+	gs_output(&h, &ring_kernel, GS_WIRE_RING_KERNEL, &rec.h, sizeof(rec));
 	return 0;
 }
 

@@ -9,7 +9,8 @@
  * yet; and some kernels of that time can crash in it (b583ef82b671, "uprobes: Fix race in uprobe_free_utask").
  *
  * The chain goes from the system stack on to the goroutine's: systemstack leaves the frame pointer as it is (Go
- * runtime/asm_amd64.s). A function that has no frame of its own hides its caller: at the begin of a probed one the
+ * runtime/asm_amd64.s; on arm64 from 1.27 on). Where memory is asked for it must not break there, nor in C code that
+ * uses the frame pointer for other things: see gs_stack_walk_system(). A function that has no frame of its own hides its caller: at the begin of a probed one the
  * caller's address is where the CPU put it; a leaf (Go's system call stubs) keeps it at the stack
  * pointer, so samples and blocked threads carry that word if it points into Go code.
  */
@@ -42,7 +43,15 @@ struct gs_stack_slot {
 	uint64_t base; /* address of piece[0] */
 	uint64_t last; /* offset of the last frame (two words) that may be taken from it */
 	uint64_t at;   /* offset of the frame that is taken */
+	uint64_t join; /* frame pointer with which the goroutine left its stack; 0: none */
+	uint64_t prev; /* frame that was taken last */
+	uint64_t mode; /* GS_STACK_ANY, GS_STACK_SYSTEM */
 	struct gs_wire_stack rec;
+};
+
+enum {
+	GS_STACK_ANY = 0,
+	GS_STACK_SYSTEM, /* of the system stack, or of C code: @join is where the goroutine's begins */
 };
 
 /* Uprobe programs of different threads can preempt each other on one CPU: each takes a slot of its own. The
@@ -103,6 +112,7 @@ __attribute__((noinline)) int gs_stack_piece(uint64_t slot, uint64_t addr)
 	s->last = 0; /* near the end of the memory that is there */
 	if (bpf_probe_read_user(s->piece, 16, (const void *)addr) == 0)
 		return 0;
+	s->base = 0; /* no frame is near that */
 	return -1;
 }
 
@@ -118,7 +128,7 @@ __attribute__((noinline)) uint64_t gs_stack_walk(uint64_t slot, uint64_t fp, uin
 		return hash;
 	for (uint32_t i = 0; i < GS_STACK_WALK; i++) {
 		/* 0 ends a goroutine's stack. C code uses the register for other things. */
-		if (!fp || fp & 7)
+		if (!fp || fp & 7 || s->rec.n >= GS_WIRE_STACK_MAX)
 			break;
 		s->at = fp - s->base;
 		if (s->at > s->last && gs_stack_piece(slot, fp) < 0)
@@ -127,6 +137,43 @@ __attribute__((noinline)) uint64_t gs_stack_walk(uint64_t slot, uint64_t fp, uin
 		pc = s->piece[at + 1];
 		if (!pc)
 			break;
+		fp = s->piece[at];
+		hash = gs_hash_step(hash, pc);
+		n = s->rec.n;
+		s->rec.pc[n & (GS_WIRE_STACK_MAX - 1)] = pc;
+		s->rec.n = n + 1;
+	}
+	return hash;
+}
+
+#define GS_STACK_SYSTEM_MAX 20       /* frames of the system stack */
+#define GS_STACK_FRAME_MAX (1 << 20) /* bytes */
+
+/*
+ * The same for the system stack, on which C code runs as well: frames that are there lie above each other, and anything else in the
+ * frame pointer is not one. It ends where the goroutine's stack begins, if it gets there at all.
+ */
+__attribute__((noinline)) uint64_t gs_stack_walk_system(uint64_t slot, uint64_t fp, uint64_t sp,
+							uint64_t hash)
+{
+	volatile struct gs_stack_slot *s = gs_stack_slot(slot);
+	uint64_t at, pc;
+	uint32_t n;
+
+	if (!s)
+		return hash;
+	s->prev = sp - 8;
+	for (uint32_t i = 0; i < GS_STACK_SYSTEM_MAX; i++) {
+		if (fp & 7 || fp == s->join || fp <= s->prev || fp - s->prev > GS_STACK_FRAME_MAX)
+			break;
+		s->at = fp - s->base;
+		if (s->at > s->last && gs_stack_piece(slot, fp) < 0)
+			break;
+		at = s->at / 8 & (GS_STACK_PIECE / 8 - 1);
+		pc = s->piece[at + 1];
+		if (!pc)
+			break;
+		s->prev = fp;
 		fp = s->piece[at];
 		hash = gs_hash_step(hash, pc);
 		n = s->rec.n;
@@ -208,9 +255,14 @@ __attribute__((noinline)) uint64_t gs_stack_user(uint64_t slot, uint64_t sp, uin
 	uint64_t hash = gs_hash_step(1, pc), word;
 	struct gs_stack_slot *s = gs_stack_slot(slot);
 
-	if (!s || gs_stack_piece(slot, sp) < 0)
+	if (!s)
 		return gs_stack_missing();
-	word = lr ? lr : s->piece[0];
+	word = lr;
+	/* Where the stack itself grows into new memory, the frames above are there. */
+	if (gs_stack_piece(slot, sp) < 0 && slot != GS_SLOT_FAULT)
+		return gs_stack_missing();
+	if (!lr && s->base)
+		word = s->piece[0];
 	s->rec.pc[0] = pc;
 	s->rec.n = 1;
 	s->rec.flags = 0;
@@ -224,12 +276,16 @@ __attribute__((noinline)) uint64_t gs_stack_user(uint64_t slot, uint64_t sp, uin
 		s->rec.flags = 4;
 		hash = gs_hash_step(hash, ~word);
 	}
+	if (s->mode == GS_STACK_SYSTEM) {
+		hash = gs_stack_walk_system(slot, fp, sp, hash);
+		fp = s->join;
+	}
 	hash = gs_stack_walk(slot, fp, hash);
 	return gs_stack_id(slot, hash ? hash : 1);
 }
 
 /* Stack at the begin of a function of the target (uprobe), the function itself first. */
-GS_INLINE uint64_t gs_stack_at_begin(struct gs_regs *ctx)
+GS_INLINE uint64_t gs_stack_at_entry(struct gs_regs *ctx, uint64_t mode, uint64_t join)
 {
 	uint64_t sp = GS_SP(ctx), fp = GS_FP(ctx), pc = GS_PC(ctx), lr = GS_LR(ctx), hash;
 	uint32_t zero = 0, level;
@@ -239,12 +295,20 @@ GS_INLINE uint64_t gs_stack_at_begin(struct gs_regs *ctx)
 	if (!slots)
 		return 0;
 	level = __sync_fetch_and_add(&slots->busy, 1);
-	if (level < GS_SLOT_USER_LEVELS)
+	if (level < GS_SLOT_USER_LEVELS) {
+		slots->slot[level].mode = mode;
+		slots->slot[level].join = join;
 		hash = gs_stack_user(level, sp, fp, pc, lr);
-	else
+	} else {
 		hash = gs_stack_missing();
+	}
 	__sync_fetch_and_add(&slots->busy, -1);
 	return hash;
+}
+
+GS_INLINE uint64_t gs_stack_at_begin(struct gs_regs *ctx)
+{
+	return gs_stack_at_entry(ctx, GS_STACK_ANY, 0);
 }
 
 /* Stack of the target's code that the current thread left for the kernel. */

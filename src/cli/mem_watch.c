@@ -3,7 +3,7 @@
  * gosonde mem --watch. Probes are attached first, so that nothing that happens after the first look is missed; what happened
  * between the two is in both and does no harm, for growth is what the looks differ by, and events only tell who it was.
  * No probes on Go functions are needed: mapping calls and page faults are the kernel's, and the goroutine is found
- * by the thread's registers.
+ * by the thread's registers. The only uprobe is on dlopen of the C library, if there is one.
  */
 #include "cli/mem_watch.h"
 
@@ -40,7 +40,7 @@ static int open_stream(struct gs_mem_watch *w, const struct gs_common *c,
 {
 	const struct gs_stream_options so = {
 		.wish.want = GS_PROBE_WANT_MAPS | GS_PROBE_WANT_STACKS |
-			     GS_PROBE_WANT_FAULT_SAMPLES,
+			     GS_PROBE_WANT_FAULT_SAMPLES | GS_PROBE_WANT_DLOPEN,
 		.no_snapshot = true,
 	};
 	int r;

@@ -502,6 +502,7 @@ static void on_event(struct gs_timeline_writer *w, const struct gs_event *e)
 		break;
 	case GS_EV_MAP:
 	case GS_EV_PAGE_FAULT:
+	case GS_EV_DLOPEN:
 	case GS_EV_LOST:
 	case GS_EV_KIND_COUNT:
 		break;

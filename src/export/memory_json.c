@@ -13,15 +13,16 @@
  *	              "released_background_bytes","released_eager_bytes","why"}|null,
  *	 "metrics":{"NAME":bytes},
  *	 "watched_seconds","rss_before_bytes",
- *	 "growth":[{"class","bytes","by":[frame],"growers":[GROWER]}],
+ *	 "growth":[{"class","bytes","huge_bytes","by":[frame],"growers":[GROWER]}],
  *	 "sites":[GROWER],
  *	 "incomplete":[{"what","count","why"}]}
  *
- *	GROWER: {"class","what","bytes","count","goroutine_id","how","frames":[frame]}
+ *	GROWER: {"class","what","detail","runtime","cause","bytes","asked_bytes","count","goroutine_id","how","frames":[frame]}
  *
  * All classes are there, also empty ones, and their resident_bytes add up to rss_bytes. What is not known is null; so are the
- * resident bytes of a core file, for which kernel_view is false. "by" is the stack of the class's largest grower. A class with growers
- * whose memory did not change has bytes 0.
+ * resident bytes of a core file, for which kernel_view is false. "by" is the stack of the class's largest grower, or if it
+ * shrank of who gave back most. Growers with negative bytes gave memory back. A class with growers whose memory did not change
+ * has bytes 0.
  */
 #include <string.h>
 
@@ -234,7 +235,11 @@ static void grower(const struct json *t, const struct gs_mem_grower *g)
 	gs_json_open_object(j);
 	gs_json_kv_string(j, "class", gs_mem_class_name(g->class));
 	gs__mem_json_text(j, "what", g->what);
+	gs__mem_json_text(j, "detail", g->detail);
+	gs__mem_json_text(j, "runtime", g->runtime);
+	gs__mem_json_text(j, "cause", g->cause);
 	gs_json_kv_i64(j, "bytes", g->bytes);
+	gs__mem_json_known(j, "asked_bytes", g->asked_bytes, 0);
 	gs_json_kv_u64(j, "count", g->count);
 	gs__mem_json_known(j, "goroutine_id", g->goid, 0);
 	how(j, g->how);
@@ -242,7 +247,15 @@ static void grower(const struct json *t, const struct gs_mem_grower *g)
 	gs_json_close(j);
 }
 
-/* Growers are sorted, so the first of a class is its largest. */
+/* Growers are sorted: the first of a class is its largest, the last one gave back most. */
+static const struct gs_mem_grower *last_of(const struct gs_mem_result *r, enum gs_mem_class_id c)
+{
+	for (uint32_t i = r->n_growers; i > 0; i--)
+		if (r->growers[i - 1].class == c)
+			return &r->growers[i - 1];
+	return NULL;
+}
+
 static const struct gs_mem_grower *first_of(const struct gs_mem_result *r, enum gs_mem_class_id c)
 {
 	for (uint32_t i = 0; i < r->n_growers; i++)
@@ -251,14 +264,15 @@ static const struct gs_mem_grower *first_of(const struct gs_mem_result *r, enum 
 	return NULL;
 }
 
-static void growth_of(const struct json *t, enum gs_mem_class_id c, int64_t bytes)
+static void growth_of(const struct json *t, enum gs_mem_class_id c, int64_t bytes, int64_t huge)
 {
-	const struct gs_mem_grower *by = first_of(t->r, c);
+	const struct gs_mem_grower *by = bytes < 0 ? last_of(t->r, c) : first_of(t->r, c);
 	struct gs_json *j = t->j;
 
 	gs_json_open_object(j);
 	gs_json_kv_string(j, "class", gs_mem_class_name(c));
 	gs_json_kv_i64(j, "bytes", bytes);
+	gs_json_kv_i64(j, "huge_bytes", huge);
 	stack(t, "by", by ? by->stack : NULL);
 	gs_json_key(j, "growers");
 	gs_json_open_array(j);
@@ -291,11 +305,12 @@ static void growth(const struct json *t)
 		if (r->growth[i].class >= GS_MEM_CLASS_COUNT)
 			continue;
 		told[r->growth[i].class] = true;
-		growth_of(t, r->growth[i].class, r->growth[i].bytes);
+		growth_of(t, r->growth[i].class, r->growth[i].bytes,
+			  r->growth[i].huge_bytes);
 	}
 	for (int c = 0; c < GS_MEM_CLASS_COUNT; c++)
 		if (!told[c] && first_of(r, (enum gs_mem_class_id)c))
-			growth_of(t, (enum gs_mem_class_id)c, 0);
+			growth_of(t, (enum gs_mem_class_id)c, 0, 0);
 	gs_json_close(j);
 }
 

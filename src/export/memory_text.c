@@ -255,14 +255,31 @@ static uint64_t size_of(int64_t change)
 	return change < 0 ? -(uint64_t)change : (uint64_t)change;
 }
 
-static void put_grower(struct text *x, const struct gs_mem_grower *g, const char *unit)
+static bool is_call(const struct gs_mem_grower *g)
+{
+	return g->what && strcmp(g->what, "page faults") != 0 &&
+	       strcmp(g->what, "Go allocations") != 0;
+}
+
+static void put_grower(struct text *x, const struct gs_mem_grower *g)
 {
 	char a[24];
 
 	put(x, "    %9s  ", g->bytes ? gs__mem_change(a, g->bytes) : "");
 	gs__put_name(&x->t, g->what ? g->what : "");
+	if (g->detail) {
+		put(x, " ");
+		gs__put_name(&x->t, g->detail);
+	}
+	if (g->runtime)
+		put(x, " by %s", g->runtime);
+	if (g->cause)
+		put(x, " for %s", g->cause);
 	if (g->count)
-		put(x, ", %" PRIu64 " %s%s", g->count, unit, g->count == 1 ? "" : "s");
+		put(x, ", %" PRIu64 " %s%s", g->count, is_call(g) ? "call" : "time",
+		    g->count == 1 ? "" : "s");
+	if (g->asked_bytes > size_of(g->bytes) + size_of(g->bytes) / 8)
+		put(x, " over %s", gs__mem_bytes(a, g->asked_bytes));
 	if (g->how == GS_MEM_ESTIMATED)
 		put(x, ", estimated");
 	if (g->goid)
@@ -286,7 +303,7 @@ static void growers(struct text *x, enum gs_mem_class_id c)
 			left++;
 			continue;
 		}
-		put_grower(x, g, strcmp(g->what ? g->what : "", "mmap") == 0 ? "call" : "time");
+		put_grower(x, g);
 		shown++;
 	}
 	if (left && shown) {

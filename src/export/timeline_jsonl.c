@@ -388,6 +388,10 @@ static void details(struct gs_timeline_writer *w, const struct gs_event *e)
 		gs_json_kv_u64(j, "address", e->fault.addr);
 		gs_json_kv_u64(j, "faults", e->fault.period);
 		break;
+	case GS_EV_DLOPEN:
+		gs_json_key(j, "path");
+		gs_json_string_n(j, e->dlopen.path, e->dlopen.path_len);
+		break;
 	case GS_EV_GAUGE:
 		gauge(j, e);
 		break;

@@ -100,6 +100,7 @@ const char *gs_event_kind_name(enum gs_event_kind k)
 		[GS_EV_THINNED] = "thinned",
 		[GS_EV_DETACHED] = "detached",
 		[GS_EV_PAGE_FAULT] = "page_fault",
+		[GS_EV_DLOPEN] = "dlopen",
 	};
 
 	return k > 0 && k < GS_EV_KIND_COUNT ? names[k] : "unknown";

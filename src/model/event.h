@@ -111,6 +111,7 @@ enum gs_event_kind {
 	GS_EV_THINNED,    /* thinned: of most goroutines nothing comes from here on */
 	GS_EV_DETACHED,   /* detached: of a kind of facts nothing comes from here on */
 	GS_EV_PAGE_FAULT, /* fault: one page fault of many */
+	GS_EV_DLOPEN,     /* dlopen: a library is about to be loaded */
 	GS_EV_KIND_COUNT
 };
 
@@ -224,6 +225,10 @@ struct gs_event {
 			uint64_t addr;
 			uint64_t period; /* it stands for so many */
 		} fault;
+		struct {
+			const char *path; /* as it was asked for, raw, cut, not NUL-terminated */
+			uint16_t path_len; /* 0: the program itself, or not known */
+		} dlopen;
 		struct {
 			enum gs_process_event what;
 			int32_t child;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * The planner: a question (bits) and a binary give a list of probes and the read-only data of the
- * programs. Four parts: which functions (plan_sites.c, plan_functions.c), where in each
+ * programs. Four parts: which functions (plan_sites.c, plan_functions.c; of C libraries plan_libraries.c), where in each
  * (golang/code_sites.c through plan_place.c), which offsets (plan_config.c, plan_modules.c).
  *
  * Invariant: every site of a function lies at the start of a decoded instruction of exactly that
@@ -117,5 +117,6 @@ int gs_probe_plan_make(const struct gs_probe_binary *b, const struct gs_probe_wi
 	if (r < 0)
 		return r;
 	gs__plan_modules(&pl);
+	gs__plan_libraries(&pl);
 	return ret->n_refused ? 1 : 0;
 }

@@ -39,6 +39,7 @@ enum {
 	GS_PROBE_WANT_SAMPLES = 4096,
 	GS_PROBE_WANT_MAPS = 8192,           /* mmap and its family */
 	GS_PROBE_WANT_FAULT_SAMPLES = 16384, /* who touches new pages: one of many page faults */
+	GS_PROBE_WANT_DLOPEN = 32768,        /* who loads libraries */
 };
 
 /* Kernel-half programs, one per kind of site (src/bpf/stream.bpf.c). */
@@ -66,6 +67,7 @@ enum gs_probe_program {
 	GS_PROG_ASSIST_END,   /* its RETs */
 	GS_PROG_CGO_BEGIN,    /* cgocall(fn, arg) */
 	GS_PROG_CGO_END,      /* the call of exitsyscall in cgocall */
+	GS_PROG_DLOPEN,       /* dlopen(path, mode) of the C library, which is not the executable */
 	GS_PROG_UPROBES,      /* number of those above */
 	/* others; attached without a site in the target */
 	GS_PROG_SCHED_SWITCH = GS_PROG_UPROBES,
@@ -120,7 +122,8 @@ struct gs_probe_site {
 	const char *
 		function; /* name of the Go function or of the tracepoint; lives as long as the plan */
 	gs_addr addr;     /* runtime address (bias included), 0 for others than uprobes */
-	uint64_t file_offset; /* uprobes: in the executable */
+	uint64_t file_offset; /* uprobes: in the executable, or in that library */
+	uint32_t library;     /* number in gs_probe_binary.library + 1; 0: in the executable */
 	uint32_t arg;         /* see enum gs_probe_program */
 	bool emulated;        /* one trap instead of two */
 };
@@ -157,6 +160,15 @@ struct gs_probe_plan {
 	uint32_t names_len;
 };
 
+#define GS_PLAN_LIBRARIES_MAX 4
+
+/* A C library that the process has mapped. */
+struct gs_probe_library {
+	const char *path;             /* raw */
+	const struct gs_image *image; /* NULL: it could not be read */
+	uint64_t bias;
+};
+
 /* The binary a plan is for; all borrowed. */
 struct gs_probe_binary {
 	const struct gs_image *image;
@@ -168,6 +180,8 @@ struct gs_probe_binary {
 	uint32_t n_wait_reasons;
 	uint64_t bias;
 	int exe_fd; /* DWARF of net/http and gRPC, where there is some; -1: none */
+	const struct gs_probe_library *library;
+	uint32_t n_libraries; /* at most GS_PLAN_LIBRARIES_MAX */
 };
 
 /**

@@ -24,6 +24,9 @@ static void runtime_offsets(const struct gs_go_layout *l, struct gs_wire_config 
 	c->g_gopc = l->offset[GS_GO_G_GOPC];
 	c->g_startpc = l->offset[GS_GO_G_STARTPC];
 	c->g_parent_goid = l->offset[GS_GO_G_PARENT_GOID];
+	c->g_sched_bp = l->offset[GS_GO_G_SCHED_BP];
+	c->m_g0 = l->offset[GS_GO_M_G0];
+	c->m_procid = l->offset[GS_GO_M_PROCID];
 	c->m_p = l->offset[GS_GO_M_P];
 	c->m_curg = l->offset[GS_GO_M_CURG];
 	c->p_id = l->offset[GS_GO_P_ID];

@@ -75,7 +75,7 @@ const char *gs__plan_name(struct gs__plan *pl, const char *name)
 }
 
 /* Offset in the file of the byte at link-time address @addr. @return 0; 1 if it is not in the file. */
-static int file_offset(const struct gs_image *img, gs_addr addr, uint64_t *ret)
+int gs__plan_file_offset(const struct gs_image *img, gs_addr addr, uint64_t *ret)
 {
 	for (uint32_t i = 0; i < gs_image_info(img)->n_segments; i++) {
 		const struct gs_image_segment *s = gs_image_segment_at(img, i);
@@ -153,7 +153,7 @@ int gs__plan_add(struct gs__plan *pl, enum gs_probe_program program, enum gs_pro
 
 	if (r < 0)
 		return r;
-	if (file_offset(pl->b->image, s->pc - pl->b->bias, &offset) != 0)
+	if (gs__plan_file_offset(pl->b->image, s->pc - pl->b->bias, &offset) != 0)
 		return gs_fail(err, -GS_E_BAD_DATA, s->pc,
 			       "its code at %#" PRIx64 " is in no executable part of the file",
 			       s->pc);

@@ -43,6 +43,10 @@ GS_CHECKED int gs__plan_add(struct gs__plan *pl, enum gs_probe_program program,
 			    enum gs_probe_group group, uint32_t arg, const char *name,
 			    const struct gs_go_func *f, const struct gs_go_site *s,
 			    struct gs_err *err);
+/** Where the file has the executable code of link-time address @addr. @return 0; 1: nowhere. */
+GS_CHECKED int gs__plan_file_offset(const struct gs_image *img, gs_addr addr, uint64_t *ret);
+/** Entries of dlopen in the C libraries. */
+void gs__plan_libraries(struct gs__plan *pl);
 /** Add a program that is attached without a site in the target, once. */
 GS_CHECKED int gs__plan_add_other(struct gs__plan *pl, enum gs_probe_program program,
 				  enum gs_probe_placement placement, enum gs_probe_group group,

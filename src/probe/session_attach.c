@@ -161,8 +161,14 @@ static int perf_link(int prog, int event, uint64_t cookie)
 	return r;
 }
 
+/* Descriptor of the file that a site is in. */
+static int file_of(const struct gs_probe_session *s, uint32_t library)
+{
+	return library ? s->o.library_fd[library - 1] : s->o.exe_fd;
+}
+
 static int attach_multi(struct gs_probe_session *s, enum gs_probe_program program,
-			enum gs_probe_group group)
+			enum gs_probe_group group, uint32_t library)
 {
 	uint64_t offsets[GS_PLAN_SITES_MAX], cookies[GS_PLAN_SITES_MAX];
 	struct uprobe_multi_attr attr = { .prog_fd = (__u32)s->prog_fd[program],
@@ -174,14 +180,14 @@ static int attach_multi(struct gs_probe_session *s, enum gs_probe_program progra
 	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
 		const struct gs_probe_site *site = &s->plan->site[i];
 
-		if (site->program != program || site->group != group)
+		if (site->program != program || site->group != group || site->library != library)
 			continue;
 		offsets[attr.cnt] = site->file_offset;
 		cookies[attr.cnt++] = i | (uint64_t)site->arg << 16;
 	}
 	if (attr.cnt == 0)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->o.exe_fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_of(s, library));
 	attr.path = as_u64(path);
 	attr.offsets = as_u64(offsets);
 	attr.cookies = as_u64(cookies);
@@ -196,7 +202,7 @@ static int attach_perf_uprobe(struct gs_probe_session *s, uint32_t index, unsign
 	char path[32];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->o.exe_fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_of(s, site->library));
 	attr.config1 = as_u64(path);
 	attr.config2 = site->file_offset;
 	/* The task names the process: programs run for all of its threads (kernel/trace/trace_uprobe.c,
@@ -359,15 +365,34 @@ static const char *first_function(const struct gs_probe_plan *plan, enum gs_prob
 
 static int attach_multis(struct gs_probe_session *s, struct gs_err *err)
 {
-	for (unsigned int p = 0; p < GS_PROG_UPROBES; p++) {
+	for (unsigned int p = 0; p < GS_PROG_DLOPEN; p++) {
 		for (unsigned int g = 0; g < GS_GROUP_COUNT; g++) {
-			int r = attach_multi(s, p, g);
+			int r = attach_multi(s, p, g, 0);
 
 			if (r < 0)
 				return uprobe_failed(s, r, first_function(s->plan, p), err);
 		}
 	}
 	return 0;
+}
+
+/* In C libraries: the answer is less without, but it is one. */
+static void attach_libraries(struct gs_probe_session *s, unsigned int pmu)
+{
+	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
+		const struct gs_probe_site *site = &s->plan->site[i];
+		int r;
+
+		if (!site->library || !gs__session_wants(s, site->program))
+			continue;
+		r = s->multi ? attach_multi(s, site->program, site->group, site->library)
+			     : attach_perf_uprobe(s, i, pmu);
+		if (r == 0)
+			continue;
+		detach_unit(s, site->program);
+		gs__session_refuse(s, site->program, "loading of libraries not seen: %s",
+				   strerror(-r));
+	}
 }
 
 static int attach_perf_uprobes(struct gs_probe_session *s, struct gs_err *err)
@@ -380,8 +405,9 @@ static int attach_perf_uprobes(struct gs_probe_session *s, struct gs_err *err)
 			err, -GS_E_UNSUPPORTED, 0,
 			"this kernel has neither uprobe_multi links nor the uprobe PMU: %s. %s",
 			strerror(-r), "A kernel with CONFIG_UPROBES is needed");
+	attach_libraries(s, (unsigned int)strtoul(line, NULL, 10));
 	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
-		if (s->plan->site[i].program >= GS_PROG_UPROBES)
+		if (s->plan->site[i].program >= GS_PROG_UPROBES || s->plan->site[i].library)
 			continue;
 		r = attach_perf_uprobe(s, i, (unsigned int)strtoul(line, NULL, 10));
 		if (r < 0)
@@ -412,6 +438,8 @@ int gs__session_attach(struct gs_probe_session *s, struct gs_features *features,
 
 	if (r == 0)
 		r = attach_kernel_programs(s, features, err);
+	if (r == 0 && s->multi)
+		attach_libraries(s, 0);
 	if (r == 0)
 		r = s->multi ? attach_multis(s, err) : attach_perf_uprobes(s, err);
 	return r;

@@ -51,6 +51,7 @@ static const struct {
 	[GS_PROG_ASSIST_END] = { "gs_assist_end", GS_PROG_ASSIST_END },
 	[GS_PROG_CGO_BEGIN] = { "gs_cgo_begin", GS_PROG_CGO_BEGIN },
 	[GS_PROG_CGO_END] = { "gs_cgo_end", GS_PROG_CGO_END },
+	[GS_PROG_DLOPEN] = { "gs_dlopen", GS_PROG_DLOPEN, GS_PROBE_WANT_DLOPEN },
 	[GS_PROG_SCHED_SWITCH] = { "gs_sched_switch", GS_PROG_SCHED_SWITCH,
 				   GS_PROBE_WANT_THREADS | GS_PROBE_WANT_ALL_THREADS },
 	[GS_PROG_SCHED_WAKING] = { "gs_sched_waking", GS_PROG_SCHED_WAKING },

@@ -31,6 +31,14 @@ static bool call_ok(const void *p, size_t size)
 	       r->peer_len <= sizeof(r->peer);
 }
 
+static bool dlopen_ok(const void *p, size_t size)
+{
+	const struct gs_wire_dlopen *r = p;
+
+	(void)size;
+	return r->path_len < sizeof(r->path);
+}
+
 static bool stack_ok(const void *p, size_t size)
 {
 	const struct gs_wire_stack *r = p;
@@ -59,6 +67,7 @@ static const struct kind {
 	[GS_WIRE_MAP] = { sizeof(struct gs_wire_map), GS_WIRE_RING_KERNEL },
 	[GS_WIRE_PROCESS] = { sizeof(struct gs_wire_process), GS_WIRE_RING_KERNEL },
 	[GS_WIRE_FAULT] = { sizeof(struct gs_wire_fault), GS_WIRE_RING_KERNEL },
+	[GS_WIRE_DLOPEN] = { sizeof(struct gs_wire_dlopen), GS_WIRE_RING_KERNEL, dlopen_ok },
 	[GS_WIRE_STACK] = { offsetof(struct gs_wire_stack, pc), GS_WIRE_RING_STACK, stack_ok },
 };
 

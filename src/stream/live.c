@@ -561,7 +561,8 @@ static struct gs_event_source *live_free(struct gs_event_source *src)
 
 /* ---- opening ---- */
 
-static int attach(struct live *l, const struct gs_stream_options *o, struct gs_err *err)
+static int attach(struct live *l, const struct gs_stream_options *o,
+		  const struct gs__libraries *libraries, struct gs_err *err)
 {
 	const struct gs_target_identity *id = gs_target_identity(l->target);
 	struct gs_probe_session_options so = { .pid = id->pid,
@@ -574,6 +575,7 @@ static int attach(struct live *l, const struct gs_stream_options *o, struct gs_e
 	int r;
 
 	memcpy(so.ring_bytes, o->ring_bytes, sizeof(so.ring_bytes));
+	memcpy(so.library_fd, libraries->fd, sizeof(so.library_fd));
 	gs_probe_costs_measure(&l->costs);
 	gs_budget_init(&l->budget, &l->plan, &l->costs, o->max_overhead);
 	l->budget.floor_cpus = gs__cpu_limit(l->target);
@@ -641,9 +643,10 @@ static void list_refused(struct live *l)
 				  l->plan.refused[i].function, l->plan.refused[i].why);
 }
 
-static int open_all(struct live *l, const struct gs_stream_options *o, struct gs_err *err)
+static int open_all(struct live *l, const struct gs_stream_options *o,
+		    const struct gs__libraries *libraries, struct gs_err *err)
 {
-	int r = gs_stream_plan(l->target, l->rt, &o->wish, &l->plan, err);
+	int r = gs__stream_plan(l->target, l->rt, &o->wish, libraries, &l->plan, err);
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 
 	if (r < 0)
@@ -657,7 +660,7 @@ static int open_all(struct live *l, const struct gs_stream_options *o, struct gs
 	if (r < 0)
 		return r;
 	gs__decoder_init(&l->decoder, l->rt, &l->stacks);
-	r = attach(l, o, err);
+	r = attach(l, o, libraries, err);
 	if (r < 0)
 		return r;
 	set_clocks(l, o);
@@ -672,6 +675,7 @@ int gs_stream_live_open(struct gs_target *t, struct gs_rt *rt, const struct gs_s
 			struct gs_event_source **ret, struct gs_err *err)
 {
 	struct live *l = calloc(1, sizeof(*l));
+	struct gs__libraries libraries = { 0 };
 	int r;
 
 	if (!l)
@@ -690,7 +694,10 @@ int gs_stream_live_open(struct gs_target *t, struct gs_rt *rt, const struct gs_s
 					   .free = live_free,
 					   .process = &gs_rt_facts(rt)->process,
 					   .goarch = gs_rt_facts(rt)->process.goarch };
-	r = open_all(l, o, err);
+	if (o->wish.want & GS_PROBE_WANT_DLOPEN && gs_target_kind(t) == GS_TARGET_PROCESS)
+		gs__libraries_open(&libraries, t);
+	r = open_all(l, o, &libraries, err);
+	gs__libraries_close(&libraries);
 	if (r < 0) {
 		live_free(&l->pub);
 		return r;

@@ -99,6 +99,7 @@ static const struct gs__rec_field map[] = {
 	UINT(map.arg[3]), UINT(map.arg[4]), UINT(map.arg[5]), INT(map.result),
 };
 static const struct gs__rec_field fault[] = { NEAR(fault.addr), UINT(fault.period) };
+static const struct gs__rec_field dlopened[] = { BYTES(dlopen.path, dlopen.path_len) };
 static const struct gs__rec_field process[] = {
 	UPTO(process.what, GS_PROCESS_EXIT),
 	INT(process.child),
@@ -129,7 +130,7 @@ static const struct {
 	[GS_EV_MAP] = TABLE(map),          [GS_EV_PROCESS] = TABLE(process),
 	[GS_EV_GAUGE] = TABLE(gauge),      [GS_EV_LOST] = TABLE(lost),
 	[GS_EV_THINNED] = TABLE(thinned),  [GS_EV_DETACHED] = TABLE(detached),
-	[GS_EV_PAGE_FAULT] = TABLE(fault),
+	[GS_EV_PAGE_FAULT] = TABLE(fault), [GS_EV_DLOPEN] = TABLE(dlopened),
 };
 
 const struct gs__rec_field *gs__rec_fields(enum gs_event_kind k, uint32_t *ret_n)

@@ -628,6 +628,9 @@ static int check_event(const struct replay *p, struct gs_event *e, struct gs_err
 		if (e->call.call == GS_CALL_FUNCTION && e->call.function >= p->pub.n_functions)
 			return gs_fail(err, -GS_E_BAD_DATA, 0, "a call of an unknown function");
 		break;
+	case GS_EV_DLOPEN:
+		e->dlopen.path = e->dlopen.path ? e->dlopen.path : "";
+		break;
 	case GS_EV_GO_PARK:
 		e->park.file.name[sizeof(e->park.file.name) - 1] = '\0';
 		break;

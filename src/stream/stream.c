@@ -23,6 +23,19 @@ uint64_t gs__self_rss_bytes(void)
 int gs_stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
 		   struct gs_probe_plan *ret, struct gs_err *err)
 {
+	struct gs__libraries l = { 0 };
+	int r;
+
+	if (w->want & GS_PROBE_WANT_DLOPEN && gs_target_kind(t) == GS_TARGET_PROCESS)
+		gs__libraries_open(&l, t);
+	r = gs__stream_plan(t, rt, w, &l, ret, err);
+	gs__libraries_close(&l);
+	return r;
+}
+
+int gs__stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
+		    const struct gs__libraries *l, struct gs_probe_plan *ret, struct gs_err *err)
+{
 	const struct gs_rt_facts *facts = gs_rt_facts(rt);
 	struct gs_probe_binary b = { .image = gs_target_image(t),
 				     .tab = gs_rt_pclntab(rt),
@@ -30,7 +43,9 @@ int gs_stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_
 				     .build = &facts->build,
 				     .mem = gs_rt_memory(rt),
 				     .bias = gs_target_bias(t),
-				     .exe_fd = gs_target_exe_fd(t) };
+				     .exe_fd = gs_target_exe_fd(t),
+				     .library = l->library,
+				     .n_libraries = l->n };
 
 	b.wait_reasons = gs_rt_wait_reasons(rt, &b.n_wait_reasons);
 	if (gs_target_kind(t) != GS_TARGET_PROCESS)

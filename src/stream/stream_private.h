@@ -209,6 +209,25 @@ const char *gs__names_object(struct gs__names *s, struct gs_rt *rt, gs_addr addr
  *  @fd: of the executable. The first question about a type costs 10 to 60 ms. Lives as long as @s. */
 const char *gs__names_lock(struct gs__names *s, int fd, const struct gs_stack *stack);
 
+/* --- C libraries -------------------------------------------------------------------------------- */
+
+struct gs__libraries {
+	struct gs_probe_library library[GS_PLAN_LIBRARIES_MAX];
+	struct gs_image *image[GS_PLAN_LIBRARIES_MAX];
+	uint64_t dev[GS_PLAN_LIBRARIES_MAX], ino[GS_PLAN_LIBRARIES_MAX];
+	int fd[GS_PLAN_LIBRARIES_MAX]; /* -1: it cannot be opened */
+	uint32_t n;
+};
+
+/** Open those that @t has mapped; its map must stay as it is until they are closed. */
+void gs__libraries_open(struct gs__libraries *l, struct gs_target *t);
+/** Also for one that is zeroed. */
+void gs__libraries_close(struct gs__libraries *l);
+/** gs_stream_plan() with the libraries that sites may lie in. */
+GS_CHECKED int gs__stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe_wish *w,
+			       const struct gs__libraries *l, struct gs_probe_plan *ret,
+			       struct gs_err *err);
+
 /** CPUs that the process may use by its cgroups, at most 1: what the overhead's share is at least taken of. */
 double gs__cpu_limit(const struct gs_target *t);
 

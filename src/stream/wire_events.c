@@ -157,6 +157,7 @@ static const uint16_t kinds[] = {
 	[GS_WIRE_RUNTIME] = GS_EV_RUNTIME,       [GS_WIRE_OFF_CPU] = GS_EV_OFF_CPU,
 	[GS_WIRE_SAMPLE] = GS_EV_SAMPLE,         [GS_WIRE_MAP] = GS_EV_MAP,
 	[GS_WIRE_PROCESS] = GS_EV_PROCESS,       [GS_WIRE_FAULT] = GS_EV_PAGE_FAULT,
+	[GS_WIRE_DLOPEN] = GS_EV_DLOPEN,
 };
 
 /*
@@ -198,7 +199,7 @@ static bool is_followed(uint32_t mask, struct gs_event *e)
 		return false;
 	e->goid = 0;
 	return e->kind == GS_EV_RUNTIME || e->kind == GS_EV_MAP || e->kind == GS_EV_PROCESS ||
-	       e->kind == GS_EV_PAGE_FAULT;
+	       e->kind == GS_EV_PAGE_FAULT || e->kind == GS_EV_DLOPEN;
 }
 
 bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_event *e)
@@ -259,6 +260,10 @@ bool gs__decode(struct gs__decoder *d, const struct gs_wire_head *h, struct gs_e
 	case GS_WIRE_FAULT:
 		e->fault.addr = ((const struct gs_wire_fault *)w)->addr;
 		e->fault.period = ((const struct gs_wire_fault *)w)->period;
+		break;
+	case GS_WIRE_DLOPEN:
+		e->dlopen.path = ((const struct gs_wire_dlopen *)w)->path;
+		e->dlopen.path_len = (uint16_t)((const struct gs_wire_dlopen *)w)->path_len;
 		break;
 	default:
 		return false;

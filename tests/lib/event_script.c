@@ -567,6 +567,12 @@ static void parse_page_fault(struct script *s, struct words *w, struct gs_event 
 	e->fault.period = (uint64_t)num(s, w, "period", 1);
 }
 
+static void parse_dlopen(struct script *s, struct words *w, struct gs_event *e)
+{
+	e->dlopen.path = str(s, w, "path");
+	e->dlopen.path_len = e->dlopen.path ? (uint16_t)strlen(e->dlopen.path) : 0;
+}
+
 static void parse_process(struct script *s, struct words *w, struct gs_event *e)
 {
 	static const char *const names[] = { NULL,   "thread_new", "thread_exit",
@@ -637,6 +643,7 @@ static const struct {
 	{ "sample", GS_EV_SAMPLE, parse_sample },
 	{ "map", GS_EV_MAP, parse_map },
 	{ "page_fault", GS_EV_PAGE_FAULT, parse_page_fault },
+	{ "dlopen", GS_EV_DLOPEN, parse_dlopen },
 	{ "process", GS_EV_PROCESS, parse_process },
 	{ "gauge", GS_EV_GAUGE, parse_gauge },
 	{ "lost", GS_EV_LOST, parse_lost },

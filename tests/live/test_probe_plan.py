@@ -27,7 +27,7 @@ VARIANTS = ['default', 'stripped', 'pie', 'cgo', 'noopt', 'arm64']
 WANT_FUNCTIONS, WANT_ALL_BUT_FUNCTIONS = 8, 0xffffffff & ~8
 
 # Programs of the plan that stand at the begin of a function, at its ends, at a call in it.
-CALL_BEGIN, CALL_END, ASSIST_END, CGO_BEGIN, CGO_END, UPROBES = 15, 16, 19, 20, 21, 22
+CALL_BEGIN, CALL_END, ASSIST_END, CGO_BEGIN, CGO_END, UPROBES = 15, 16, 19, 20, 21, 23
 
 
 # --- the truth ---------------------------------------------------------------------------------------

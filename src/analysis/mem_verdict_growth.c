@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * What changed between two looks, in plain words: by how much, in which kind of memory, who did it and what to do about it. A
+ * growing process is told of by who made it grow, a shrinking one by who gave back; what else changed by a fifth of
+ * that has a sentence of its own. What is within noise (1 MB, a hundredth of RSS) is flat.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis/mem_growth.h"
+#include "analysis/mem_verdict.h"
+
+#define NOISE (1 << 20)
+#define GIVERS 3u /* named in a sentence */
+
+/* ---- kinds ---- */
+
+/* Classes of one kind change by the same hands: which part of the heap a page is in changes with each collection. */
+static unsigned int kind_of(enum gs_mem_class_id c)
+{
+	if (c <= GS_MEM_HEAP_RESERVED)
+		return GS_MEM_HEAP_LIVE;
+	if (c == GS_MEM_STACKS_FREE)
+		return GS_MEM_STACKS;
+	if (c >= GS_MEM_C_HEAP && c <= GS_MEM_C_LARGE)
+		return GS_MEM_C_HEAP;
+	return c;
+}
+
+struct change {
+	int64_t bytes, huge_bytes;
+};
+
+static const char *kind_words(unsigned int kind)
+{
+	return kind == GS_MEM_HEAP_LIVE ? "the Go heap"
+	       : kind == GS_MEM_C_HEAP  ? "the C heap (malloc)"
+	       : kind == GS_MEM_STACKS  ? "goroutine stacks"
+					: gs_mem_class_words((enum gs_mem_class_id)kind);
+}
+
+static const char *grown_advice(unsigned int kind)
+{
+	switch (kind) {
+	case GS_MEM_HEAP_LIVE:
+		return "gosonde mem --objects tells which types fill the heap and who holds them.";
+	case GS_MEM_C_HEAP:
+		return "No Go profile shows it. Look for C.malloc and C.CString without C.free.";
+	case GS_MEM_STACKS:
+		return "gosonde leaks tells which goroutines will never end.";
+	case GS_MEM_THREAD_STACKS:
+		return "Threads come from calls into C and system calls that block, and stay; "
+		       "runtime.LockOSThread "
+		       "takes one for good. Bound how many goroutines do that at once.";
+	case GS_MEM_ANONYMOUS:
+	case GS_MEM_FILES:
+		return "What is mapped has to be unmapped: look for the Munmap that is missing.";
+	case GS_MEM_PLUGINS:
+	case GS_MEM_PLUGIN_RESIDUE:
+		return "Go never unloads a plugin: open each one once, built with the same "
+		       "packages as "
+		       "the program.";
+	case GS_MEM_LIBRARIES:
+	case GS_MEM_LIBRARY_RESIDUE:
+		return "A library that is opened again and again has to be closed (dlclose), or "
+		       "kept.";
+	default:
+		return NULL;
+	}
+}
+
+static void changes_of(const struct gs__verdicts *w, struct change change[GS_MEM_CLASS_COUNT])
+{
+	memset(change, 0, GS_MEM_CLASS_COUNT * sizeof(change[0]));
+	for (uint32_t i = 0; i < w->r->n_growth; i++) {
+		unsigned int kind = kind_of(w->r->growth[i].class);
+
+		change[kind].bytes += w->r->growth[i].bytes;
+		change[kind].huge_bytes += w->r->growth[i].huge_bytes;
+	}
+}
+
+/* ---- who ---- */
+
+static const char *base_name(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return slash ? slash + 1 : file;
+}
+
+static bool is(const struct gs_mem_grower *g, const char *what)
+{
+	return strcmp(g->what, what) == 0;
+}
+
+/* "C.malloc" of "main._Cfunc_malloc"; others without the folder of their package. */
+static const char *short_name(const struct gs_frame *f, char *buf, size_t size)
+{
+	const char *c = strstr(f->function, "._Cfunc_");
+
+	if (c)
+		snprintf(buf, size, "C.%.100s", c + strlen("._Cfunc_"));
+	else
+		snprintf(buf, size, "%.120s", base_name(f->function));
+	return buf;
+}
+
+static bool is_runtime(const struct gs_frame *f)
+{
+	return !(f->flags & GS_FRAME_FOREIGN) &&
+	       strncmp(f->function, "runtime.", strlen("runtime.")) == 0;
+}
+
+/* "main.(*Cache).load → unix.Mmap cache.go:88"; "the runtime"; "" where the stack does not tell. */
+static const char *made_by(const struct gs_stack *st, char *buf, size_t size)
+{
+	const struct gs_frame *through, *who = gs__mem_doer(st, &through);
+	char name[128];
+
+	buf[0] = '\0';
+	for (uint32_t i = 0; !who && st && i < st->n_frames; i++) {
+		const struct gs_frame *f = &st->frames[i];
+
+		if (is_runtime(f))
+			snprintf(buf, size, "the runtime");
+		else if (!(f->flags & GS_FRAME_FOREIGN) && f->function[0])
+			who = f;
+		else if (!buf[0] && f->function[0])
+			snprintf(buf, size, "%.160s (C code)", f->function);
+	}
+	if (who)
+		snprintf(buf, size, "%.160s%s%.120s %.80s:%u", who->function, through ? " → " : "",
+			 through ? short_name(through, name, sizeof(name)) : "",
+			 base_name(who->file), who->line);
+	return buf;
+}
+
+/* How well a grower explains, the least the best: stacks of the program before the runtime's own, calls before page faults, the memory
+ * profile before all for the heap. */
+static unsigned int rank_of(const struct gs_mem_grower *g, unsigned int kind)
+{
+	if (!gs__mem_doer(g->stack, NULL))
+		return 3 + (unsigned int)is(g, "page faults");
+	if (kind == GS_MEM_HEAP_LIVE)
+		return is(g, "Go allocations") ? 0 : is(g, "page faults") ? 1 : 2;
+	return is(g, "page faults");
+}
+
+/* The largest of the best that explain at least a tenth of @bytes; then of those that explain less. */
+static const struct gs_mem_grower *grower_of(const struct gs__verdicts *w, unsigned int kind,
+					     int64_t bytes)
+{
+	const struct gs_mem_grower *best = NULL;
+	bool best_much = false;
+
+	for (uint32_t i = 0; i < w->r->n_growers; i++) {
+		const struct gs_mem_grower *g = &w->r->growers[i];
+		bool much = g->bytes >= bytes / 10;
+
+		if (kind_of(g->class) != kind || !g->stack || g->stack->n_frames == 0 ||
+		    g->bytes <= 0)
+			continue;
+		if (!best || (much && !best_much) ||
+		    (much == best_much && rank_of(g, kind) < rank_of(best, kind))) {
+			best = g;
+			best_much = much;
+		}
+	}
+	return best;
+}
+
+/* Who gave most back of a kind, among those that come after @after in the list (from its end; NULL: the first). */
+static const struct gs_mem_grower *giver_of(const struct gs__verdicts *w, unsigned int kind,
+					    const struct gs_mem_grower *after)
+{
+	uint32_t n = after ? (uint32_t)(after - w->r->growers) : w->r->n_growers;
+
+	for (; n > 0 && w->r->growers[n - 1].bytes < 0; n--)
+		if (kind_of(w->r->growers[n - 1].class) == kind)
+			return &w->r->growers[n - 1];
+	return NULL;
+}
+
+/* Who advised huge pages for this kind of memory, or made them. */
+static const struct gs_mem_grower *adviser_of(const struct gs__verdicts *w, unsigned int kind)
+{
+	for (uint32_t i = 0; i < w->r->n_growers; i++) {
+		const struct gs_mem_grower *g = &w->r->growers[i];
+
+		if (kind_of(g->class) == kind && g->detail &&
+		    (strcmp(g->detail, "MADV_HUGEPAGE") == 0 ||
+		     strcmp(g->detail, "MADV_COLLAPSE") == 0))
+			return g;
+	}
+	return NULL;
+}
+
+static void add_frames(struct gs_mem_verdict *v, const struct gs_mem_grower *g)
+{
+	if (!v || !g || !g->stack)
+		return;
+	v->frames = g->stack->frames;
+	v->n_frames = g->stack->n_frames;
+}
+
+/* ---- sentences ---- */
+
+/* " made by main.load → unix.Mmap cache.go:88, never unmapped". */
+static const char *grown_words(const struct gs_mem_grower *g, unsigned int kind, char *buf,
+			       size_t size)
+{
+	char by[480];
+
+	buf[0] = '\0';
+	if (!g || !made_by(g->stack, by, sizeof(by))[0])
+		return buf;
+	if (is(g, "dlopen"))
+		snprintf(buf, size, ", by dlopen of %.200s in %s",
+			 g->detail ? g->detail : "the program itself", by);
+	else if (is(g, "page faults"))
+		snprintf(buf, size, ", touched first by %s", by);
+	else if (is(g, "Go allocations"))
+		snprintf(buf, size, ", by %s", by);
+	else if (kind == GS_MEM_C_HEAP)
+		snprintf(buf, size, " made by %s, never freed", by);
+	else if (g->runtime)
+		snprintf(buf, size, " made by %s, by %s", by, g->runtime);
+	else
+		snprintf(buf, size, " made by %s, never unmapped", by);
+	return buf;
+}
+
+/* "; 40 MiB of it in huge pages, which khugepaged made": memory that nobody asked for. */
+static const char *huge_words(const struct gs__verdicts *w, unsigned int kind,
+			      const struct change *c, char *buf, size_t size)
+{
+	const struct gs_mem_grower *g = adviser_of(w, kind);
+	struct gs__sizes s = { 0 };
+	char by[480] = "";
+
+	buf[0] = '\0';
+	if (c->huge_bytes < NOISE || c->huge_bytes < c->bytes / 4)
+		return buf;
+	if (g)
+		made_by(g->stack, by, sizeof(by));
+	snprintf(buf, size, "; %s more are in huge pages%s%s%s%s",
+		 gs__size(&s, (uint64_t)c->huge_bytes), g ? " (" : "", g ? g->detail : "",
+		 by[0] ? " by " : "", by);
+	if (g && strlen(buf) + 1 < size)
+		strcat(buf, ")");
+	return buf;
+}
+
+static void say_growth(struct gs__verdicts *w, unsigned int kind, const struct change *c,
+		       const char *head, const char *tail)
+{
+	const struct gs_mem_grower *g = grower_of(w, kind, c->bytes);
+	char by[800], huge[700];
+	struct gs__sizes s = { 0 };
+	struct gs_mem_verdict *v;
+
+	grown_words(g, kind, by, sizeof(by));
+	huge_words(w, kind, c, huge, sizeof(huge));
+	v = gs__say(w, (enum gs_mem_class_id)kind, c->bytes, grown_advice(kind),
+		    "%s%s in %s%s%s%s.", head, gs__size(&s, (uint64_t)c->bytes), kind_words(kind),
+		    by, huge, tail);
+	add_frames(v, g);
+}
+
+/* "given back by the background scavenger": how and by whom. */
+static const char *given_words(const struct gs_mem_grower *g, char *buf, size_t size)
+{
+	const struct gs_frame *who = gs__mem_doer(g->stack, NULL);
+	char by[480];
+
+	made_by(g->stack, by, sizeof(by));
+	if (g->cause && !who)
+		snprintf(buf, size, "given back by %s", g->cause);
+	else if (g->cause)
+		snprintf(buf, size, "given back by %s in %.160s %.80s:%u", g->cause, who->function,
+			 base_name(who->file), who->line);
+	else if (is(g, "munmap"))
+		snprintf(buf, size, "unmapped%s%s", by[0] ? " by " : "", by);
+	else
+		snprintf(buf, size, "given back (%s)%s%s", g->detail ? g->detail : g->what,
+			 by[0] ? " by " : "", by);
+	return buf;
+}
+
+/* ", 32 MiB of it given back by …, 16 MiB unmapped by …": those that say a good part of it. */
+static const char *givers_words(const struct gs__verdicts *w, unsigned int kind, int64_t bytes,
+				char *buf, size_t size)
+{
+	const struct gs_mem_grower *g = giver_of(w, kind, NULL);
+	bool alone = g && g->bytes <= bytes / 10 * 8;
+	struct gs__sizes s = { 0 };
+	char how[800];
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (unsigned int n = 0; g && n < GIVERS && g->bytes <= bytes / 10 && len < size; n++) {
+		len += (size_t)snprintf(buf + len, size - len, ", %s%s%s",
+					alone ? "" : gs__size(&s, (uint64_t)-g->bytes),
+					alone    ? ""
+					: n == 0 ? " of it "
+						 : " ",
+					given_words(g, how, sizeof(how)));
+		g = alone ? NULL : giver_of(w, kind, g);
+	}
+	return buf;
+}
+
+static void say_shrinking(struct gs__verdicts *w, unsigned int kind, const struct change *c,
+			  const char *head)
+{
+	struct gs__sizes s = { 0 };
+	struct gs_mem_verdict *v;
+	char by[1200];
+
+	givers_words(w, kind, c->bytes, by, sizeof(by));
+	v = gs__say(w, (enum gs_mem_class_id)kind, c->bytes, NULL, "%s%s less in %s%s.", head,
+		    gs__size(&s, (uint64_t)-c->bytes), kind_words(kind), by);
+	add_frames(v, giver_of(w, kind, NULL));
+}
+
+/* ---- the story ---- */
+
+static uint64_t size_of(int64_t bytes)
+{
+	return bytes < 0 ? (uint64_t)-bytes : (uint64_t)bytes;
+}
+
+static bool is_noise(const struct gs__verdicts *w, int64_t bytes)
+{
+	return size_of(bytes) < NOISE || (double)size_of(bytes) * 100 < (double)w->r->rss_bytes;
+}
+
+/* The kind that changed most in the direction of @sign; GS_MEM_CLASS_COUNT if that is noise. */
+static unsigned int most_changed(const struct gs__verdicts *w, const struct change *change,
+				 int64_t sign)
+{
+	unsigned int kind = GS_MEM_CLASS_COUNT;
+
+	for (unsigned int k = 0; k < GS_MEM_CLASS_COUNT; k++)
+		if (change[k].bytes * sign > 0 && !is_noise(w, change[k].bytes) &&
+		    (kind == GS_MEM_CLASS_COUNT ||
+		     change[k].bytes * sign > change[kind].bytes * sign))
+			kind = k;
+	return kind;
+}
+
+void gs__verdict_growth(struct gs__verdicts *w)
+{
+	const struct gs_mem_result *r = w->r;
+	int64_t total = (int64_t)r->rss_bytes - (int64_t)r->rss_before_bytes;
+	unsigned int seconds = (unsigned int)(((double)r->watched_ns + 5e8) / 1e9), kind;
+	struct change change[GS_MEM_CLASS_COUNT];
+	char head[128], tail[160] = "";
+	struct gs__sizes s = { 0 };
+
+	changes_of(w, change);
+	kind = most_changed(w, change, total < 0 ? -1 : 1);
+	if (kind == GS_MEM_CLASS_COUNT)
+		kind = most_changed(w, change, total < 0 ? 1 : -1);
+	if (kind == GS_MEM_CLASS_COUNT) {
+		gs__say(w, GS_MEM_UNEXPLAINED, total, NULL,
+			"RSS %s by %s in %u s; no class of memory changed by a hundredth of it.",
+			total < 0 ? "shrank" : "changed", gs__size(&s, size_of(total)), seconds);
+		w->n_first = w->n;
+		return;
+	}
+	if (kind != GS_MEM_HEAP_LIVE && w->l->heap && change[kind].bytes > 0 &&
+	    size_of(change[GS_MEM_HEAP_LIVE].bytes) < size_of(change[kind].bytes) / 10)
+		snprintf(tail, sizeof(tail), "; the Go heap is flat (GC goal %s)",
+			 gs__size(&s, r->heap_goal_bytes));
+	snprintf(head, sizeof(head), "RSS %s %s in %u s: ", total < 0 ? "shrank by" : "grew",
+		 gs__size(&s, size_of(total)), seconds);
+	if (change[kind].bytes > 0)
+		say_growth(w, kind, &change[kind], head, tail);
+	else
+		say_shrinking(w, kind, &change[kind], head);
+	for (unsigned int k = 0; k < GS_MEM_CLASS_COUNT; k++) {
+		if (k == kind || size_of(change[k].bytes) < NOISE ||
+		    size_of(change[k].bytes) < size_of(change[kind].bytes) / 5)
+			continue;
+		if (change[k].bytes > 0)
+			say_growth(w, k, &change[k], "Also ", "");
+		else
+			say_shrinking(w, k, &change[k], "Also ");
+	}
+	w->n_first = w->n;
+}
