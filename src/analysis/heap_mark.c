@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Marks of the objects in a Go heap: which object a word points into, which ones are marked, which wait to be
- * looked into (grey). heap_mark_scan.c looks into them.
+ * looked into (grey). heap_mark_scan.c looks into them, with what heap_mark_read.c reads.
  *
  *   address --arena[]--> page[] --magic--> slot number --> bits[]: marked, grey
  *                          |
@@ -142,19 +142,20 @@ int gs_heap_mark_new(const struct gs_rt_heap *h, const struct gs_memory *mem,
 	m->mem = mem;
 	m->span = gs_rt_heap_spans(h, &m->n_spans);
 	m->n_slots = gs_rt_heap_slots(h);
-	m->no_pointer = gs_rt_heap_no_pointers(h, &m->n_no_pointers);
-	m->g = gs_rt_heap_gs(h, &m->n_g, &m->g_words);
 	m->n_bits = m->n_slots / 64 + 1;
 	m->bits = (struct gs__mark_bits *)gs_array_new(m->n_bits, sizeof(m->bits[0]));
 	m->state = (uint8_t *)gs_array_new(m->n_spans + 1ul, 1);
 	m->queued = (uint64_t *)gs_array_new(m->n_spans / 64 + 1, sizeof(m->queued[0]));
 	m->queued_words = (uint64_t *)gs_array_new(m->n_spans / 4096 + 1, sizeof(m->queued[0]));
 	m->buffer = (uint8_t *)gs_array_new(GS__MARK_BATCH_BYTES + GS__MARK_PIECE_BYTES, 1);
-	if (!m->bits || !m->state || !m->queued || !m->queued_words || !m->buffer)
+	m->map = (uint8_t *)gs_array_new(GS__MARK_MAP_BYTES, 1);
+	if (!m->bits || !m->state || !m->queued || !m->queued_words || !m->buffer || !m->map)
 		return gs_fail(err, -ENOMEM, 0,
 			       "no memory for marks of %" PRIu32 " objects in %" PRIu32 " spans",
 			       m->n_slots, m->n_spans);
-	r = fill_tables(m, err);
+	r = gs_rt_heap_bits_new(h, mem, &m->pointer_bits, err);
+	if (r == 0)
+		r = fill_tables(m, err);
 	if (r < 0)
 		return r;
 	*ret = GS_TAKE(m);
@@ -173,6 +174,8 @@ struct gs_heap_mark *gs_heap_mark_free(struct gs_heap_mark *m)
 	free(m->queued);
 	free(m->queued_words);
 	free(m->buffer);
+	free(m->map);
+	gs_rt_heap_bits_free(m->pointer_bits);
 	free(m);
 	return NULL;
 }
@@ -379,6 +382,7 @@ void gs_heap_mark_stats(const struct gs_heap_mark *m, struct gs_heap_mark_stats 
 	}
 	ret->mark_bits_bytes = m->n_bits * sizeof(m->bits[0]);
 	ret->memory_bytes = sizeof(*m) + GS__MARK_BATCH_BYTES + GS__MARK_PIECE_BYTES +
+			    GS__MARK_MAP_BYTES + gs_rt_heap_bits_memory(m->pointer_bits) +
 			    m->n_arenas * sizeof(m->arena[0]) +
 			    m->n_chunks * GS__MARK_ARENA_PAGES * sizeof(m->page[0]) + m->n_spans +
 			    m->n_spans / 8 + m->n_opaque * sizeof(m->opaque[0]);

@@ -3,8 +3,8 @@
 #define GS_ANALYSIS_HEAP_MARK_H
 
 /*
- * Marks what can be reached in a Go heap, from outside. Conservative inside objects: every word of a span with
- * pointers that points into an object counts. The heap is never copied: grey objects wait at their span, and spans
+ * Marks what can be reached in a Go heap, from outside. Words that the runtime calls pointers count (rt_heap_bits.h);
+ * where that is not known, every word that points into an object. The heap is never copied: grey objects wait at their span, and spans
  * are read whole, in batches, when their turn comes, so the order follows memory and not pointers (the idea of
  * "Green Tea", the runtime's collector since Go 1.26).
  *
@@ -35,6 +35,8 @@ struct gs_heap_mark_stats {
 	uint64_t objects, bytes;  /* marked; bytes of their slots */
 	uint64_t words, pointers; /* looked at; found to be pointers */
 	uint64_t bytes_read, unreadable_bytes;
+	uint64_t
+		without_bits; /* objects whose words all counted, for nobody knows which are pointers */
 	uint64_t memory_bytes; /* of the marker itself; mark bits counted apart */
 	uint64_t mark_bits_bytes;
 };

@@ -2,8 +2,9 @@
 #ifndef GS_ANALYSIS_HEAP_MARK_PRIVATE_H
 #define GS_ANALYSIS_HEAP_MARK_PRIVATE_H
 
-/* What heap_mark.c (tables, marks) and heap_mark_scan.c (reading, scanning) share. */
+/* What heap_mark.c (tables, marks), heap_mark_read.c (reading) and heap_mark_scan.c (looking into objects) share. */
 #include "analysis/heap_mark.h"
+#include "runtime/rt_heap_bits.h"
 
 #define GS__MARK_ARENA_PAGES (GS_RT_ARENA / GS_RT_PAGE)
 #define GS__MARK_WORDS 512u       /* candidates that wait to be looked up */
@@ -45,8 +46,17 @@ struct gs__mark_part {
 	uint32_t n_bytes;    /* 0: nobody looks into them */
 	gs_addr from;
 	uint8_t *bytes;
-	const uint64_t *bitmap; /* which words of the span are pointers; NULL: not known */
+	enum gs_rt_bits_kind kind; /* where the pointer bits are */
+	uint32_t map_from;         /* the span's word whose bit is the first of @map */
+	const uint8_t *map;        /* ARENA, SPAN; NULL: not known */
+	gs_addr type;              /* LARGE */
 };
+
+/* Bitmaps of arenas that are read with a batch: of a part in one or two arenas, and small gaps between them. */
+#define GS__MARK_MAP_GAP 512u
+#define GS__MARK_MAP_BYTES                                                                         \
+	(GS__MARK_BATCH_BYTES / 32 + GS__MARK_BATCH_SPANS * (GS__MARK_MAP_GAP + 32) +              \
+	 GS_RT_BITS_SLACK)
 
 struct gs_heap_mark {
 	const struct gs_memory *mem;
@@ -64,12 +74,8 @@ struct gs_heap_mark {
 	size_t n_bits;
 	uint32_t *opaque; /* slots, sorted */
 	uint32_t n_opaque;
-	bool no_memory;            /* for @opaque */
-	const gs_addr *no_pointer; /* words that are passed over; sorted, borrowed */
-	uint32_t n_no_pointers;
-	const gs_addr *g; /* objects some of whose words are; sorted, borrowed */
-	uint32_t n_g;
-	uint64_t g_words;
+	bool no_memory; /* for @opaque */
+	struct gs_rt_heap_bits *pointer_bits;
 
 	uint8_t *state;         /* [n_spans] */
 	uint64_t *queued;       /* a bit for each span that waits */
@@ -87,8 +93,10 @@ struct gs_heap_mark {
 	uint32_t again
 		[GS__MARK_BATCH_SPANS]; /* ring of loaded spans that have grey objects once more */
 	uint32_t again_at, again_n;
-	struct gs_read reads[GS__MARK_BATCH_SPANS];
+	struct gs_read reads[3 * GS__MARK_BATCH_SPANS];
 	uint8_t *buffer; /* GS__MARK_BATCH_BYTES, then GS__MARK_PIECE_BYTES for large objects */
+	uint8_t *map;    /* GS__MARK_MAP_BYTES */
+	uint64_t object_bits[GS__MARK_PIECE_BYTES / 512]; /* of the object that has its turn */
 
 	gs_heap_visit_fn *visit; /* NULL: drain */
 	void *visit_ctx;
@@ -119,6 +127,36 @@ static inline uint32_t gs__mark_elem(const struct gs__mark_page *p, gs_addr addr
 void gs__mark_flush(struct gs_heap_mark *m);
 /** Enter the span into a queue unless it is in one. */
 void gs__mark_enqueue(struct gs_heap_mark *m, uint32_t span);
+
+/** Read what the grey objects of @span[0..n) need, and their pointer bits: makes parts. */
+GS_CHECKED int gs__mark_read_batch(struct gs_heap_mark *m, uint32_t *span, uint32_t n,
+				   struct gs_err *err);
+/** Read @n_bytes (at most GS__MARK_PIECE_BYTES) of a large object, from @offset on, into the end of m->buffer, and their
+ *  pointer bits into m->object_bits. */
+GS_CHECKED int gs__mark_read_piece(struct gs_heap_mark *m, const struct gs_rt_span *s,
+				   uint64_t offset, uint32_t n_bytes, bool *ret_has_bits,
+				   struct gs_err *err);
+/** The first and behind the last grey slot of the span, counted from its first one. @return false: none is grey. */
+bool gs__mark_grey_range(const struct gs_heap_mark *m, const struct gs_rt_span *s,
+			 uint32_t *ret_first, uint32_t *ret_end);
+
+static inline uint64_t gs__mark_span_bytes(const struct gs_rt_span *s)
+{
+	return s->n_pages * (uint64_t)GS_RT_PAGE;
+}
+
+/** Slots [@first, @end) of all: the grey ones of the 64 that @at belongs to. */
+static inline uint64_t gs__mark_grey_word(const struct gs_heap_mark *m, uint32_t at, uint32_t first,
+					  uint32_t end)
+{
+	uint64_t grey = m->bits[at].grey;
+
+	if (at == first / 64)
+		grey &= ~0ull << first % 64;
+	if (at == (end - 1) / 64)
+		grey &= ~0ull >> (63 - (end - 1) % 64);
+	return grey;
+}
 
 /** Keep @n words (at most GS__MARK_WORDS - 64 at once) that may point into the heap. */
 static inline void gs__mark_words(struct gs_heap_mark *m, const uint64_t *w, uint32_t n)

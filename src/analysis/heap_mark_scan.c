@@ -8,15 +8,7 @@
  *   queue --take--> parts of a batch --read--> buffer --scan--> words --flush--> marks, queue
  *                                                 ^------- again: grey objects in what is loaded
  *
- * The first time a span is read whole, as most of its objects will have their turn; later only from its first to
- * its last grey object. What leads to objects of the same batch goes on at once, which makes lists cheap
- * whose nodes are neighbours.
- *
- * Spans with a pointer bitmap at their end (Go 1.22 and later, objects of at most 512 bytes; mbitmap.go,
- * spanHeapBitsRange) are scanned precisely. In spans with inline mark bits (1.26 and later; mgcmark_greenteagc.go,
- * spanInlineMarkBits) these come last, and their last byte is the span's class; without them it belongs to the
- * bitmap, is about words of the bitmap itself, and so is zero.
- *
+ * What leads to objects of the same batch goes on at once, which makes lists cheap whose nodes are neighbours.
  * Objects that are larger than a piece are scanned one by one, in pieces.
  */
 #include <errno.h>
@@ -24,235 +16,12 @@
 
 #include "analysis/heap_mark_private.h"
 
-#define KERNEL_PAGE 4096u
-#define SCAN_WORDS 256u      /* at once; less than GS__MARK_WORDS */
-#define BITMAP_MAX_SIZE 512u /* minSizeForMallocHeader */
-#define INLINE_MARKS 128u    /* sizeof(spanInlineMarkBits) */
-
-static uint64_t span_bytes(const struct gs_rt_span *s)
-{
-	return s->n_pages * (uint64_t)GS_RT_PAGE;
-}
-
-/* Slots [@first, @end) of all; the grey ones of the 64 that @at belongs to. */
-static uint64_t grey_word(const struct gs_heap_mark *m, uint32_t at, uint32_t first, uint32_t end)
-{
-	uint64_t grey = m->bits[at].grey;
-
-	if (at == first / 64)
-		grey &= ~0ull << first % 64;
-	if (at == (end - 1) / 64)
-		grey &= ~0ull >> (63 - (end - 1) % 64);
-	return grey;
-}
-
-/* The first and behind the last grey slot of the span, counted from its first one. @return false: none is grey. */
-static bool grey_range(const struct gs_heap_mark *m, const struct gs_rt_span *s,
-		       uint32_t *ret_first, uint32_t *ret_end)
-{
-	uint32_t first = s->first_object, end = first + s->n_elems;
-	bool found = false;
-
-	for (uint32_t at = first / 64; at <= (end - 1) / 64; at++) {
-		uint64_t grey = grey_word(m, at, first, end);
-
-		if (!grey)
-			continue;
-		if (!found)
-			*ret_first = at * 64 + (uint32_t)__builtin_ctzll(grey) - first;
-		found = true;
-		*ret_end = at * 64 + 64 - (uint32_t)__builtin_clzll(grey) - first;
-	}
-	return found;
-}
-
-/* ---- reading ---- */
-
-/* Page by page; what cannot be read becomes zeros. Counted once for each span. */
-static int read_pages(struct gs_heap_mark *m, uint32_t span, gs_addr from, uint8_t *bytes,
-		      uint32_t n_bytes, struct gs_err *err)
-{
-	uint64_t bad = 0;
-
-	for (uint32_t off = 0; off < n_bytes;) {
-		uint32_t n = KERNEL_PAGE - (uint32_t)((from + off) % KERNEL_PAGE);
-		struct gs_read rd = { .addr = from + off,
-				      .buf = bytes + off,
-				      .len = n < n_bytes - off ? n : n_bytes - off };
-		int r = m->mem->readv(m->mem->ctx, &rd, 1, err);
-
-		if (r < 0)
-			return r;
-		if (rd.result < 0) {
-			memset(rd.buf, 0, rd.len);
-			bad += rd.len;
-		}
-		off += (uint32_t)rd.len;
-	}
-	m->stats.bytes_read -= bad;
-	if (bad && !(m->state[span] & GS__MARK_BAD))
-		m->stats.unreadable_bytes += bad;
-	if (bad)
-		m->state[span] |= GS__MARK_BAD;
-	return 0;
-}
-
-/* A read over several spans failed: which of them? */
-static int read_parts_again(struct gs_heap_mark *m, const struct gs_read *rd, struct gs_err *err)
-{
-	for (uint32_t i = 0; i < m->n_parts; i++) {
-		const struct gs__mark_part *p = &m->part[i];
-		int r;
-
-		if (!p->n_bytes || p->from - rd->addr >= rd->len)
-			continue;
-		r = read_pages(m, p->span, p->from, p->bytes, p->n_bytes, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Which part of the span is read, to where in the buffer. @return false if nothing has a turn. */
-static bool plan_part(struct gs_heap_mark *m, uint32_t span, uint8_t *buffer,
-		      struct gs__mark_part *p)
-{
-	const struct gs_rt_span *s = &m->span[span];
-	uint64_t from, to;
-
-	*p = (struct gs__mark_part){ .span = span, .end = s->n_elems, .from = s->start };
-	if (s->flags & GS_RT_SPAN_NOSCAN)
-		return true;
-	if (m->state[span] & GS__MARK_READ && !grey_range(m, s, &p->first, &p->end))
-		return false;
-	m->state[span] |= GS__MARK_READ;
-	from = p->first * s->elem_size;
-	to = p->end * s->elem_size;
-	if (s->flags & GS_RT_SPAN_HEAP_BITMAP)
-		to = span_bytes(s);
-	p->from = s->start + from;
-	p->n_bytes = (uint32_t)(to - from);
-	p->bytes = buffer;
-	return true;
-}
-
-/* The first of @n sorted addresses that is not below @from. */
-static uint32_t first_from(const gs_addr *addr, uint32_t n, gs_addr from)
-{
-	uint32_t lo = 0;
-
-	for (uint32_t hi = n; lo < hi;) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (addr[mid] < from)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* Blot out the words of a part that are known to be no pointers. There are few, in few spans. */
-static void pass_over(const struct gs_heap_mark *m, const struct gs__mark_part *p)
-{
-	uint32_t i = first_from(m->no_pointer, m->n_no_pointers, p->from);
-
-	for (; i < m->n_no_pointers; i++) {
-		uint64_t at = m->no_pointer[i] - p->from;
-
-		if (p->n_bytes < sizeof(uint64_t) || at > p->n_bytes - sizeof(uint64_t))
-			break;
-		memset(p->bytes + at, 0, sizeof(uint64_t));
-	}
-}
-
-/* … and those of goroutines, which stand at the beginning of a slot. */
-static void pass_over_gs(const struct gs_heap_mark *m, const struct gs__mark_part *p)
-{
-	uint32_t i = first_from(m->g, m->n_g, p->from);
-
-	for (; i < m->n_g && m->g[i] - p->from < p->n_bytes; i++) {
-		for (uint64_t bits = m->g_words; bits; bits &= bits - 1) {
-			uint64_t word = (uint64_t)__builtin_ctzll(bits) * sizeof(uint64_t);
-			uint64_t at = m->g[i] - p->from + word;
-
-			if (at + sizeof(uint64_t) <= p->n_bytes)
-				memset(p->bytes + at, 0, sizeof(uint64_t));
-		}
-	}
-}
-
-/* Find the bitmap in the part of a span that reaches to its end. */
-static void find_bitmap(const struct gs_heap_mark *m, struct gs__mark_part *p)
-{
-	const struct gs_rt_span *s = &m->span[p->span];
-	uint64_t size = span_bytes(s) / 64, tail = size;
-
-	if (!(s->flags & GS_RT_SPAN_HEAP_BITMAP) || !p->n_bytes || s->elem_size > BITMAP_MAX_SIZE ||
-	    (m->state[p->span] & GS__MARK_BAD))
-		return;
-	if (s->spanclass && p->bytes[p->n_bytes - 1] == s->spanclass)
-		tail += INLINE_MARKS;
-	if (s->n_elems * s->elem_size + tail <= span_bytes(s) && tail <= p->n_bytes)
-		p->bitmap = (const uint64_t *)(const void *)(p->bytes + p->n_bytes - tail);
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Read what the grey objects of @span[0..n) need. Neighbours in one piece. */
-static int read_batch(struct gs_heap_mark *m, uint32_t *span, uint32_t n, struct gs_err *err)
-{
-	uint8_t *at = m->buffer;
-	uint32_t n_reads = 0;
-	int r;
-
-	qsort(span, n, sizeof(*span), compare_numbers);
-	for (uint32_t i = 0; i < n; i++) {
-		struct gs__mark_part *p = &m->part[m->n_parts];
-		struct gs_read *last = n_reads ? &m->reads[n_reads - 1] : NULL;
-
-		if (!plan_part(m, span[i], at, p)) {
-			m->state[span[i]] &= (uint8_t)~GS__MARK_LOADED;
-			continue;
-		}
-		m->n_parts++;
-		if (!p->n_bytes)
-			continue;
-		if (last && last->addr + last->len == p->from)
-			last->len += p->n_bytes;
-		else
-			m->reads[n_reads++] =
-				(struct gs_read){ .addr = p->from, .buf = at, .len = p->n_bytes };
-		at += p->n_bytes;
-	}
-	m->stats.bytes_read += (uint64_t)(at - m->buffer);
-	r = n_reads ? m->mem->readv(m->mem->ctx, m->reads, n_reads, err) : 0;
-	for (uint32_t i = 0; r >= 0 && i < n_reads; i++) {
-		if (m->reads[i].result < 0)
-			r = read_parts_again(m, &m->reads[i], err);
-	}
-	for (uint32_t i = 0; r >= 0 && i < m->n_parts; i++) {
-		if (m->n_no_pointers)
-			pass_over(m, &m->part[i]);
-		if (m->n_g)
-			pass_over_gs(m, &m->part[i]);
-		find_bitmap(m, &m->part[i]);
-	}
-	return r;
-}
+#define SCAN_WORDS 256u /* at once; less than GS__MARK_WORDS */
 
 /* ---- scanning ---- */
 
-static void scan_words(struct gs_heap_mark *m, const void *bytes, uint64_t n_bytes)
+static void scan_words(struct gs_heap_mark *m, const uint64_t *w, uint64_t n)
 {
-	const uint64_t *w = (const uint64_t *)bytes;
-	uint64_t n = n_bytes / sizeof(*w);
-
 	m->stats.words += n;
 	while (n) {
 		uint32_t k = n < SCAN_WORDS ? (uint32_t)n : SCAN_WORDS;
@@ -263,8 +32,8 @@ static void scan_words(struct gs_heap_mark *m, const void *bytes, uint64_t n_byt
 	}
 }
 
-/* @bits: which of the words are pointers. */
-static void scan_pointers(struct gs_heap_mark *m, const uint64_t *w, uint32_t n, uint64_t bits)
+/* At most 64 words. @bits: which of them are pointers. */
+static void scan_64(struct gs_heap_mark *m, const uint64_t *w, uint32_t n, uint64_t bits)
 {
 	gs_addr lo = m->lo;
 	uint64_t range = m->range;
@@ -278,53 +47,75 @@ static void scan_pointers(struct gs_heap_mark *m, const uint64_t *w, uint32_t n,
 		k += (w[i] - lo < range) & (bits & 1);
 	}
 	m->n_words = k;
-	m->stats.words += n;
 }
 
-/* Bits of an object of at most 64 words. */
-static uint64_t object_bits(const uint64_t *bitmap, uint32_t elem, uint32_t n_words)
+static void scan_pointers(struct gs_heap_mark *m, const uint64_t *w, uint64_t n,
+			  const uint64_t *bits)
 {
-	uint32_t at = elem * n_words, shift = at % 64;
-	uint64_t bits = bitmap[at / 64] >> shift;
-
-	if (shift + n_words > 64)
-		bits |= bitmap[at / 64 + 1] << (64 - shift);
-	return bits;
+	m->stats.words += n;
+	for (uint64_t i = 0; i < n; i += 64)
+		if (bits[i / 64])
+			scan_64(m, w + i, n - i < 64 ? (uint32_t)(n - i) : 64, bits[i / 64]);
 }
 
-static int show_object(struct gs_heap_mark *m, const struct gs__mark_part *p, uint32_t elem,
-		       const uint8_t *bytes)
+/* Let an object, or a piece of one, have its turn. @has_bits: m->object_bits are its. */
+static int scan_bytes(struct gs_heap_mark *m, struct gs_heap_object *o, bool has_bits)
+{
+	const uint64_t *words = (const uint64_t *)o->bytes;
+
+	m->stats.without_bits += o->bytes && o->offset == 0 && !has_bits;
+	if (m->visit) {
+		o->pointer_bits = has_bits ? m->object_bits : NULL;
+		return m->visit(m->visit_ctx, o);
+	}
+	if (has_bits)
+		scan_pointers(m, words, o->n_bytes / sizeof(*words), m->object_bits);
+	else
+		scan_words(m, words, o->n_bytes / sizeof(*words));
+	return 0;
+}
+
+/* Which words of an object of a part are pointers, into m->object_bits. @return false: not known. */
+static bool find_bits(struct gs_heap_mark *m, const struct gs__mark_part *p, uint32_t elem,
+		      const uint8_t *bytes)
+{
+	uint64_t size = m->span[p->span].elem_size, at = elem * size / 8 - p->map_from;
+	uint32_t n_words = (uint32_t)(size / 8);
+	const struct gs_rt_type_bits *t;
+	gs_addr type = p->type;
+
+	if (p->map) {
+		gs_rt_heap_bits_take(m->pointer_bits, p->kind, p->map, at, n_words, m->object_bits);
+		return true;
+	}
+	if (p->kind != GS_RT_BITS_HEADER && p->kind != GS_RT_BITS_LARGE)
+		return false;
+	if (p->kind == GS_RT_BITS_HEADER)
+		memcpy(&type, bytes, sizeof(type));
+	if (!type && m->state[p->span] & GS__MARK_BAD)
+		return false;
+	if (p->kind == GS_RT_BITS_LARGE) {
+		t = gs_rt_type_bits(m->pointer_bits, type, size);
+		return t && gs_rt_type_bits_take(m->pointer_bits, t, 0, n_words, m->object_bits);
+	}
+	t = gs_rt_type_bits(m->pointer_bits, type, size - sizeof(type));
+	return t && gs_rt_type_bits_take_header(m->pointer_bits, t, n_words, m->object_bits);
+}
+
+static int scan_object(struct gs_heap_mark *m, const struct gs__mark_part *p, uint32_t elem)
 {
 	const struct gs_rt_span *s = &m->span[p->span];
-	uint32_t n_words = (uint32_t)(s->elem_size / sizeof(uint64_t));
-	const uint64_t bits = p->bitmap ? object_bits(p->bitmap, elem, n_words) : 0;
-	const struct gs_heap_object o = {
+	const uint8_t *bytes = p->bytes ? p->bytes + (elem - p->first) * s->elem_size : NULL;
+	struct gs_heap_object o = {
 		.span = s,
 		.start = s->start + elem * s->elem_size,
 		.size = s->elem_size,
 		.number = s->first_object + elem,
 		.bytes = bytes,
 		.n_bytes = bytes ? s->elem_size : 0,
-		.pointer_bits = p->bitmap ? &bits : NULL,
 	};
 
-	return m->visit(m->visit_ctx, &o);
-}
-
-static int scan_object(struct gs_heap_mark *m, const struct gs__mark_part *p, uint32_t elem)
-{
-	const struct gs_rt_span *s = &m->span[p->span];
-	uint32_t n_words = (uint32_t)(s->elem_size / sizeof(uint64_t));
-	const uint8_t *bytes = p->bytes ? p->bytes + (elem - p->first) * s->elem_size : NULL;
-
-	if (m->visit)
-		return show_object(m, p, elem, bytes);
-	if (p->bitmap)
-		scan_pointers(m, (const uint64_t *)(const void *)bytes, n_words,
-			      object_bits(p->bitmap, elem, n_words));
-	else if (bytes)
-		scan_words(m, bytes, s->elem_size);
-	return 0;
+	return scan_bytes(m, &o, bytes && find_bits(m, p, elem, bytes));
 }
 
 /* Let all grey objects of a part have their turn. */
@@ -334,7 +125,7 @@ static int scan_part(struct gs_heap_mark *m, const struct gs__mark_part *p)
 	uint32_t first = base + p->first, end = base + p->end;
 
 	for (uint32_t at = first / 64; at <= (end - 1) / 64; at++) {
-		uint64_t grey = grey_word(m, at, first, end);
+		uint64_t grey = gs__mark_grey_word(m, at, first, end);
 
 		m->bits[at].grey &= ~grey;
 		for (; grey; grey &= grey - 1) {
@@ -402,7 +193,7 @@ static void release_batch(struct gs_heap_mark *m, const uint32_t *span, uint32_t
 		if (!(m->state[span[i]] & GS__MARK_LOADED))
 			continue; // was not planned, and may be back in the queue
 		m->state[span[i]] &= (uint8_t) ~(GS__MARK_LOADED | GS__MARK_QUEUED);
-		if (grey_range(m, &m->span[span[i]], &first, &end))
+		if (gs__mark_grey_range(m, &m->span[span[i]], &first, &end))
 			gs__mark_enqueue(m, span[i]);
 	}
 }
@@ -412,35 +203,26 @@ static void release_batch(struct gs_heap_mark *m, const uint32_t *span, uint32_t
 /* All others are no larger than a piece (heap_mark.c, good_span). */
 static bool is_large(const struct gs_rt_span *s)
 {
-	return span_bytes(s) > GS__MARK_PIECE_BYTES && !(s->flags & GS_RT_SPAN_NOSCAN);
+	return gs__mark_span_bytes(s) > GS__MARK_PIECE_BYTES && !(s->flags & GS_RT_SPAN_NOSCAN);
 }
 
 static int scan_piece(struct gs_heap_mark *m, const struct gs_rt_span *s, uint64_t offset,
 		      struct gs_err *err)
 {
 	uint64_t left = s->elem_size - offset;
-	struct gs_read rd = { .addr = s->start + offset,
-			      .buf = m->buffer + GS__MARK_BATCH_BYTES,
-			      .len = left < GS__MARK_PIECE_BYTES ? left : GS__MARK_PIECE_BYTES };
-	struct gs_heap_object o = { .span = s,
-				    .start = s->start,
-				    .size = s->elem_size,
-				    .number = s->first_object,
-				    .bytes = rd.buf,
-				    .n_bytes = rd.len,
-				    .offset = offset };
-	int r = m->mem->readv(m->mem->ctx, &rd, 1, err);
+	struct gs_heap_object o = {
+		.span = s,
+		.start = s->start,
+		.size = s->elem_size,
+		.number = s->first_object,
+		.bytes = m->buffer + GS__MARK_BATCH_BYTES,
+		.n_bytes = left < GS__MARK_PIECE_BYTES ? left : GS__MARK_PIECE_BYTES,
+		.offset = offset,
+	};
+	bool has_bits;
+	int r = gs__mark_read_piece(m, s, offset, (uint32_t)o.n_bytes, &has_bits, err);
 
-	m->stats.bytes_read += rd.len;
-	if (r >= 0 && rd.result < 0)
-		r = read_pages(m, (uint32_t)(s - m->span), rd.addr, (uint8_t *)rd.buf,
-			       (uint32_t)rd.len, err);
-	if (r < 0)
-		return r;
-	if (m->visit)
-		return m->visit(m->visit_ctx, &o);
-	scan_words(m, rd.buf, rd.len);
-	return 0;
+	return r < 0 ? r : scan_bytes(m, &o, has_bits);
 }
 
 static int scan_large(struct gs_heap_mark *m, uint32_t span, struct gs_err *err)
@@ -534,7 +316,7 @@ static int take_spans(struct gs_heap_mark *m, uint32_t *span, uint32_t *n, struc
 		int r = 0;
 
 		if (!large && !(s->flags & GS_RT_SPAN_NOSCAN))
-			bytes += span_bytes(s);
+			bytes += gs__mark_span_bytes(s);
 		if (bytes > GS__MARK_BATCH_BYTES)
 			break;
 		dequeue(m, next);
@@ -560,7 +342,7 @@ static int run(struct gs_heap_mark *m, struct gs_err *err)
 
 		r = take_spans(m, span, &n, err);
 		if (r == 0)
-			r = read_batch(m, span, n, err);
+			r = gs__mark_read_batch(m, span, n, err);
 		if (r == 0)
 			r = scan_batch(m);
 		release_batch(m, span, n);

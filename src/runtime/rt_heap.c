@@ -18,8 +18,6 @@ struct gs_rt_heap *gs_rt_heap_free(struct gs_rt_heap *h)
 	free(h->arena_start);
 	free(h->span);
 	free(h->range);
-	free(h->no_pointers);
-	free(h->g);
 	free(h->meta);
 	free(h);
 	return NULL;
@@ -47,8 +45,6 @@ static int read_all(struct gs_rt_heap *h, struct gs_incomplete_list *inc, struct
 
 	if (r == 0)
 		r = gs__heap_read_spans(h, inc, err);
-	if (r == 0)
-		r = gs__heap_read_gs(h, err);
 	if (r == 0)
 		r = gs__heap_read_pages(h, inc, err);
 	if (r == 0)
@@ -111,17 +107,25 @@ const struct gs_rt_memory_stats *gs_rt_heap_stats(const struct gs_rt_heap *h)
 	return &h->stats;
 }
 
-const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_n)
+gs_addr gs_rt_heap_arena_info(const struct gs_rt_heap *h, gs_addr addr)
 {
-	*ret_n = h->n_no_pointers;
-	return h->no_pointers;
+	uint64_t number = (addr + h->arena_base) / GS_RT_ARENA;
+	uint32_t lo = 0;
+
+	for (uint32_t hi = h->n_arenas; lo < hi;) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (h->arena[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < h->n_arenas && h->arena[lo].number == number ? h->arena[lo].info : 0;
 }
 
-const gs_addr *gs_rt_heap_gs(const struct gs_rt_heap *h, uint32_t *ret_n, uint64_t *ret_words)
+const struct gs_go_layout *gs_rt_heap_layout(const struct gs_rt_heap *h)
 {
-	*ret_n = h->n_g;
-	*ret_words = h->g_words;
-	return h->g;
+	return h->layout;
 }
 
 uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h)

@@ -114,13 +114,10 @@ const struct gs_rt_free_range *gs_rt_heap_free_ranges(const struct gs_rt_heap *h
 const gs_addr *gs_rt_heap_arenas(const struct gs_rt_heap *h, uint32_t *ret_n);
 const struct gs_rt_meta_range *gs_rt_heap_meta(const struct gs_rt_heap *h, uint32_t *ret_n);
 const struct gs_rt_memory_stats *gs_rt_heap_stats(const struct gs_rt_heap *h);
-/** Words inside objects of the heap that hold addresses of the heap and yet are no pointers, sorted: where each P's
- *  page cache begins (p.pcache.base). Who takes every word for a pointer passes over them. */
-const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_n);
-/** The same of goroutines, of those that have ended too: their addresses (runtime.g), sorted, and a bit in @ret_words
- *  for each word of a g that is an address and no pointer (where its stack is, its registers). None in releases
- *  whose spans tell which words are pointers (1.22): see GS_RT_SPAN_HEAP_BITMAP. */
-const gs_addr *gs_rt_heap_gs(const struct gs_rt_heap *h, uint32_t *ret_n, uint64_t *ret_words);
+/** The heapArena structure of the arena that contains @addr; 0 if there is none. */
+gs_addr gs_rt_heap_arena_info(const struct gs_rt_heap *h, gs_addr addr);
+/** Where fields of the target's release are; borrowed. */
+const struct gs_go_layout *gs_rt_heap_layout(const struct gs_rt_heap *h);
 /** Slots of all IN_USE spans together: numbers of objects are below it. UINT32_MAX: there are more than can be
  *  numbered (hundreds of GB of heap), and the last spans' first_object is UINT32_MAX; nothing can be marked then. */
 uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h);

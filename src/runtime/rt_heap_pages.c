@@ -224,26 +224,6 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
-static int by_address(const void *a, const void *b)
-{
-	gs_addr x = *(const gs_addr *)a, y = *(const gs_addr *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Ps are objects of the heap, and the first word of their cache is an address in it. */
-static int note_bases(struct gs_rt_heap *h, const gs_addr *p, uint32_t n)
-{
-	h->no_pointers = (gs_addr *)gs_array_new(n + 1ul, sizeof(*h->no_pointers));
-	if (!h->no_pointers)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		h->no_pointers[i] = p[i] + (uint64_t)h->layout->offset[GS_GO_P_PCACHE_BASE];
-	h->n_no_pointers = n;
-	qsort(h->no_pointers, n, sizeof(*h->no_pointers), by_address);
-	return 0;
-}
-
 static int read_caches(struct pages *s)
 {
 	gs_addr allp = s->h->rt->facts.globals.addr[GS_GO_GLOBAL_ALLP], p[MAX_PS];
@@ -259,7 +239,6 @@ static int read_caches(struct pages *s)
 				  "pages that a P keeps for itself are not told apart");
 		return 0;
 	}
-	r = note_bases(s->h, p, (uint32_t)slice[1]);
 	for (uint64_t i = 0; r == 0 && i < slice[1]; i++)
 		r = add_cache(s, p[i]);
 	if (r == 0 && s->h->n_ranges > before)

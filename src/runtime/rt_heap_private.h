@@ -33,11 +33,6 @@ struct gs_rt_heap {
 	struct gs_rt_page_index index;
 	struct gs_rt_free_range *range; /* sorted by address, not overlapping each other or spans */
 	uint32_t n_ranges, cap_ranges;
-	gs_addr *no_pointers; /* sorted */
-	uint32_t n_no_pointers;
-	gs_addr *g; /* sorted */
-	uint32_t n_g;
-	uint64_t g_words;
 	struct gs_rt_meta_range *meta;
 	uint32_t n_meta, cap_meta;
 	struct gs_rt_memory_stats stats;
@@ -59,7 +54,6 @@ GS_CHECKED int gs__heap_read_arenas(struct gs_rt_heap *h, struct gs_incomplete_l
 				    struct gs_err *err);
 GS_CHECKED int gs__heap_read_spans(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
 				   struct gs_err *err);
-GS_CHECKED int gs__heap_read_gs(struct gs_rt_heap *h, struct gs_err *err);
 GS_CHECKED int gs__heap_read_pages(struct gs_rt_heap *h, struct gs_incomplete_list *inc,
 				   struct gs_err *err);
 GS_CHECKED int gs__heap_read_stats(struct gs_rt_heap *h, struct gs_incomplete_list *inc,

@@ -186,9 +186,9 @@ static void print_summary(const struct dump *d)
 	       n_spans, gs_rt_heap_slots(d->heap), n_gs, s.objects, s.bytes);
 	printf(",\"words\":%" PRIu64 ",\"pointers\":%" PRIu64 ",\"bytes_read\":%" PRIu64
 	       ",\"unreadable_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
-	       ",\"mark_bits_bytes\":%" PRIu64,
+	       ",\"mark_bits_bytes\":%" PRIu64 ",\"without_bits\":%" PRIu64,
 	       s.words, s.pointers, s.bytes_read, s.unreadable_bytes, s.memory_bytes,
-	       s.mark_bits_bytes);
+	       s.mark_bits_bytes, s.without_bits);
 	printf(",\"visited\":%" PRIu64 ",\"visited_bytes\":%" PRIu64 ",\"roots\":[%" PRIu64
 	       ",%" PRIu64 ",%" PRIu64 "]",
 	       d->visited, d->visited_bytes, d->roots[0], d->roots[1], d->roots[2]);

@@ -1,132 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Marking heaps made by hand: spans of all kinds, holes, opaque objects, the walk, and damaged spans. */
-#include "analysis/heap_mark.h"
-#include "target/fake.h"
-#include "test.h"
-
-#define BASE 0xc000000000ull
-#define MAX_SPANS 64
-
-/* What the marker asks of a page heap; the real one needs a runtime. */
-struct gs_rt_heap {
-	struct gs_rt_span span[MAX_SPANS];
-	uint32_t n, slots;
-	gs_addr no_pointer[4];
-	uint32_t n_no_pointers;
-	gs_addr g[4];
-	uint32_t n_g;
-	uint64_t g_words;
-};
-
-const struct gs_rt_span *gs_rt_heap_spans(const struct gs_rt_heap *h, uint32_t *ret_n)
-{
-	*ret_n = h->n;
-	return h->span;
-}
-
-uint32_t gs_rt_heap_slots(const struct gs_rt_heap *h)
-{
-	return h->slots;
-}
-
-const gs_addr *gs_rt_heap_no_pointers(const struct gs_rt_heap *h, uint32_t *ret_n)
-{
-	*ret_n = h->n_no_pointers;
-	return h->no_pointer;
-}
-
-const gs_addr *gs_rt_heap_gs(const struct gs_rt_heap *h, uint32_t *ret_n, uint64_t *ret_words)
-{
-	*ret_n = h->n_g;
-	*ret_words = h->g_words;
-	return h->g;
-}
-
-struct world {
-	struct gs_target *target;
-	struct gs_rt_heap heap;
-	struct gs_heap_mark *mark;
-	struct gs_err err;
-};
-
-static int begin(void **state)
-{
-	struct world *w = (struct world *)calloc(1, sizeof(*w));
-
-	*state = w;
-	return w ? gs_target_fake_new(GS_ARCH_AMD64, &w->target, &w->err) : -1;
-}
-
-static int end(void **state)
-{
-	struct world *w = (struct world *)*state;
-
-	gs_heap_mark_free(w->mark);
-	gs_target_free(w->target);
-	free(w);
-	return 0;
-}
-
-/* A span of zeros behind the last one, with as many slots as fit. */
-static struct gs_rt_span *add_span(struct world *w, uint32_t n_pages, uint64_t elem_size,
-				   uint8_t flags)
-{
-	static const uint8_t zeros[GS_RT_PAGE];
-	struct gs_rt_span *last = w->heap.n ? &w->heap.span[w->heap.n - 1] : NULL;
-	struct gs_rt_span *s = &w->heap.span[w->heap.n++];
-	uint64_t bytes = n_pages * (uint64_t)GS_RT_PAGE;
-
-	if (flags & GS_RT_SPAN_HEAP_BITMAP)
-		bytes -= bytes / 64;
-	*s = (struct gs_rt_span){
-		.start = last ? last->start + last->n_pages * (uint64_t)GS_RT_PAGE : BASE,
-		.elem_size = elem_size,
-		.n_pages = n_pages,
-		.n_elems = (uint32_t)(bytes / elem_size),
-		.first_object = w->heap.slots,
-		.spanclass = 20,
-		.state = GS_RT_SPAN_IN_USE,
-		.flags = flags,
-	};
-	w->heap.slots += s->n_elems;
-	for (uint32_t i = 0; i < n_pages; i++)
-		gs_assert_ok(gs_target_fake_map(w->target, s->start + i * GS_RT_PAGE, zeros,
-						sizeof(zeros), &w->err),
-			     &w->err);
-	return s;
-}
-
-static void put(struct world *w, gs_addr at, uint64_t value)
-{
-	gs_assert_ok(gs_target_fake_map(w->target, at, &value, sizeof(value), &w->err), &w->err);
-}
-
-static gs_addr object(const struct gs_rt_span *s, uint32_t i)
-{
-	return s->start + i * s->elem_size;
-}
-
-static void make(struct world *w)
-{
-	gs_assert_ok(gs_heap_mark_new(&w->heap, gs_target_memory(w->target), &w->mark, &w->err),
-		     &w->err);
-}
-
-static void root(struct world *w, gs_addr value)
-{
-	const struct gs_rt_pointer p = { .value = value };
-
-	gs_heap_mark_roots(w->mark, &p, 1);
-}
-
-static struct gs_heap_mark_stats drain(struct world *w)
-{
-	struct gs_heap_mark_stats s;
-
-	gs_assert_ok(gs_heap_mark_drain(w->mark, &w->err), &w->err);
-	gs_heap_mark_stats(w->mark, &s);
-	return s;
-}
+#include "heap_world.h"
 
 /* --- what is reached ---------------------------------------------------------------------------- */
 
@@ -271,7 +145,7 @@ static void test_large_objects(void **state)
 
 /* --- what is left out --------------------------------------------------------------------------- */
 
-static void test_opaque_and_no_pointers(void **state)
+static void test_opaque(void **state)
 {
 	struct world *w = (struct world *)*state;
 	struct gs_rt_span *s = add_span(w, 1, 96, 0);
@@ -281,9 +155,6 @@ static void test_opaque_and_no_pointers(void **state)
 	put(w, object(s, 0) + 8, object(s, 6));
 	put(w, object(s, 5), object(s, 7)); // not looked into
 	put(w, object(s, 6), object(s, 8));
-	put(w, object(s, 6) + 16, object(s, 10));
-	w->heap.no_pointer[w->heap.n_no_pointers++] = object(s, 6) + 16;
-	w->heap.no_pointer[w->heap.n_no_pointers++] = s->start + GS_RT_PAGE;
 	make(w);
 	gs_heap_mark_opaque(w->mark, opaque, GS_ARRAY_SIZE(opaque));
 	root(w, object(s, 0));
@@ -292,38 +163,6 @@ static void test_opaque_and_no_pointers(void **state)
 	assert_true(gs_heap_marked(w->mark, object(s, 5)));
 	assert_false(gs_heap_marked(w->mark, object(s, 7)));
 	assert_true(gs_heap_marked(w->mark, object(s, 8)));
-	assert_false(gs_heap_marked(w->mark, object(s, 10)));
-}
-
-/* Where the stack of a goroutine lies is no pointer; nor are its words behind the end of what is read looked for. */
-static void test_goroutines(void **state)
-{
-	struct world *w = (struct world *)*state;
-	struct gs_rt_span *s = add_span(w, 1, 64, 0);
-	uint32_t last = (uint32_t)s->n_elems - 1;
-
-	for (uint32_t i = 0; i < 6; i++)
-		put(w, object(s, 1) + i * 8, object(s, 10 + i));
-	put(w, object(s, 2) + 8, object(s, 20));
-	put(w, object(s, 0), object(s, last));
-	put(w, object(s, last) + 8, object(s, 21));
-	put(w, object(s, last) + 56, object(s, 22));
-	w->heap.g[0] = 12;
-	w->heap.g[1] = object(s, 1);
-	w->heap.g[2] = object(s, last);
-	w->heap.g[3] = object(s, last) + GS_RT_PAGE;
-	w->heap.n_g = 4;
-	w->heap.g_words = 1ull << 63 | 0xf2; // words 1, 4 to 7, and one that does not exist
-	make(w);
-	root(w, object(s, 0));
-	root(w, object(s, 1));
-	root(w, object(s, 2));
-	assert_int_equal(drain(w).objects, 3 + 1 + 3 + 1);
-	for (uint32_t i = 0; i < 6; i++)
-		assert_int_equal(gs_heap_marked(w->mark, object(s, 10 + i)), i != 1 && i < 4);
-	assert_true(gs_heap_marked(w->mark, object(s, 20)));
-	assert_false(gs_heap_marked(w->mark, object(s, 21)));
-	assert_false(gs_heap_marked(w->mark, object(s, 22)));
 }
 
 /* A page that is gone: what it held is counted, the rest of the span is scanned. */
@@ -471,8 +310,6 @@ static void test_walk(void **state)
 	assert_int_equal(v.n, 10);
 }
 
-#define case_of(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,8 +318,7 @@ int main(void)
 		case_of(test_long_list),
 		case_of(test_bitmap),
 		case_of(test_large_objects),
-		case_of(test_opaque_and_no_pointers),
-		case_of(test_goroutines),
+		case_of(test_opaque),
 		case_of(test_holes),
 		case_of(test_damaged_spans),
 		case_of(test_no_spans),
