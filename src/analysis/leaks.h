@@ -45,6 +45,7 @@ struct gs_closed_connection {
 	bool at_least;
 	int32_t fd;   /* -1: closed by the program itself */
 	gs_addr conn; /* the net.netFD */
+	bool half;    /* only the peer has closed, and nothing says what the goroutine does */
 };
 struct gs_arena;
 /**

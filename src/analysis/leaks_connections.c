@@ -16,7 +16,10 @@
  * sending (CLOSE_WAIT). The last is a statement about HTTP, but other protocols may still want to be answered.
  *
  * No finding are goroutines that wait for the descriptor itself, as they will be woken, and those that run.
- * Of a goroutine without a role that waits for another descriptor, as a proxy's do, a half closed connection is none.
+ * Of a goroutine without a role that waits for another descriptor, as a proxy's do, a half closed connection is none; what
+ * else is half closed is marked as such, for it may be idle (leaks_closed.c).
+ *
+ * Connections that only a map, slice or channel leads to are left out: who holds many serves none of them.
  *
  * The target runs: what is closed is read again at the end, as a descriptor's number may have a new owner meanwhile.
  */
@@ -540,6 +543,7 @@ static int report(const struct finder *f, const struct link *l, struct gs_arena 
 		.closed_ns = -1,
 		.fd = fd->closed ? -1 : fd->fd,
 		.conn = fd->addr,
+		.half = !fd->closed && l->role == ROLE_NONE && s->state == GS_TCP_CLOSE_WAIT,
 	};
 
 	if (!fd->closed && s->found == GS_SOCKET_LISTED && s->state == GS_TCP_CLOSE_WAIT) {

@@ -26,6 +26,7 @@
 #include "analysis/leaks_private.h"
 #include "base/clock.h"
 
+#define LEFT_OUT 2
 #define PS_MAX 4096u
 #define PAGE_CACHE_BYTES 24u
 #define P_MAX_BYTES (64u << 10)
@@ -205,8 +206,21 @@ static uint32_t blocked_into_todo(struct gs__look *k)
 	return n;
 }
 
-static int mark_roots(struct gs__look *k, bool ended, struct gs_incomplete_list *inc,
-		      struct gs_err *err)
+static int goid_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool left_out(const struct gs__look_how *how, uint64_t goid)
+{
+	return how->n_without &&
+	       bsearch(&goid, how->without, how->n_without, sizeof(*how->without), goid_order);
+}
+
+static int mark_roots(struct gs__look *k, const struct gs__look_how *how,
+		      struct gs_incomplete_list *inc, struct gs_err *err)
 {
 	const gs_addr *sudogs;
 	uint32_t n, n_live = 0;
@@ -224,11 +238,15 @@ static int mark_roots(struct gs__look *k, bool ended, struct gs_incomplete_list 
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < k->n; i++) {
+		if (left_out(how, k->g[i].goid)) {
+			k->live[i] = LEFT_OUT;
+			continue;
+		}
 		if (k->g[i].block != GS_RT_BLOCK_NONE && !k->g[i].torn)
 			continue;
 		k->live[i] = 1;
 		/* At its program's end main has nothing to come back to; its stack is of the past. */
-		if (!(ended && k->g[i].main && k->g[i].state == GS_G_RUNNING))
+		if (!(how->ended && k->g[i].main && k->g[i].state == GS_G_RUNNING))
 			k->pending[n_live++] = i;
 	}
 	return mark_stacks(k, k->gs, k->pending, n_live, inc, err);
@@ -314,9 +332,11 @@ static struct place *sorted_places(const struct gs_rt_g *g, uint32_t n)
 	return p;
 }
 
-static bool stands_still(const struct gs_rt_g *a, const struct gs_rt_g *b)
+static bool stands_still(const struct gs_rt_g *a, const struct gs_rt_g *b, bool left)
 {
-	return a->g == b->g && !b->torn && a->block == b->block && a->block != GS_RT_BLOCK_NONE &&
+	if (left ? b->state != GS_G_WAITING : a->block == GS_RT_BLOCK_NONE)
+		return false;
+	return a->g == b->g && !b->torn && a->block == b->block &&
 	       a->tracking_seq == b->tracking_seq && a->pc == b->pc &&
 	       a->stack_hi - a->sp == b->stack_hi - b->sp;
 }
@@ -347,7 +367,8 @@ static int mark_moved(struct gs__look *k, struct gs_incomplete_list *inc, struct
 		for (; i < k->n && before[i].goid < after[j].goid; i++)
 			k->live[before[i].which] = 1; // has ended
 		known = i < k->n && before[i].goid == after[j].goid;
-		if (known && stands_still(&k->g[before[i].which], &g[after[j].which])) {
+		if (known && stands_still(&k->g[before[i].which], &g[after[j].which],
+					  k->live[before[i].which] == LEFT_OUT)) {
 			i++;
 			continue;
 		}
@@ -383,7 +404,7 @@ int gs__look_go_on(struct gs__look *k, struct gs_incomplete_list *inc, struct gs
 
 /* ---- the whole ---- */
 
-static int look(struct gs__look *k, bool still, bool ended, struct gs_incomplete_list *inc,
+static int look(struct gs__look *k, const struct gs__look_how *how, struct gs_incomplete_list *inc,
 		struct gs_err *err)
 {
 	struct gs_heap_mark_stats stats;
@@ -402,10 +423,10 @@ static int look(struct gs__look *k, bool still, bool ended, struct gs_incomplete
 	k->pending = gs_array_new(k->n + 1ul, sizeof(*k->pending));
 	if (!k->live || !k->pending)
 		return gs_fail(err, -ENOMEM, 0, "no memory for %u goroutines", k->n);
-	r = mark_roots(k, ended, inc, err);
+	r = mark_roots(k, how, inc, err);
 	if (r == 0)
 		r = to_fixed_point(k, blocked_into_todo(k), inc, err);
-	if (r == 0 && !still && blocked_into_todo(k) > 0)
+	if (r == 0 && !how->still && (how->n_without || blocked_into_todo(k) > 0))
 		r = catch_up(k, inc, err);
 	if (r < 0)
 		return r;
@@ -414,7 +435,7 @@ static int look(struct gs__look *k, bool still, bool ended, struct gs_incomplete
 	return 0;
 }
 
-int gs__look_new(struct gs_rt *rt, bool still, bool ended, struct gs_incomplete_list *inc,
+int gs__look_new(struct gs_rt *rt, const struct gs__look_how *how, struct gs_incomplete_list *inc,
 		 struct gs__look **ret, struct gs_err *err)
 {
 	GS_CLEANUP(gs__look_freep) struct gs__look *k = gs_array_new(1, sizeof(*k));
@@ -426,7 +447,7 @@ int gs__look_new(struct gs_rt *rt, bool still, bool ended, struct gs_incomplete_
 		return gs_fail(err, -ENOMEM, 0, "no memory to look for leaks");
 	k->rt = rt;
 	k->complete = true;
-	r = look(k, still, ended, &mine, err);
+	r = look(k, how, &mine, err);
 	for (uint32_t i = 0; i < mine.n; i++)
 		gs_incomplete_add(inc, mine.item[i].what, mine.item[i].count, "%s",
 				  mine.item[i].why);

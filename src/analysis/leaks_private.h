@@ -23,7 +23,7 @@ struct gs__look {
 	struct gs_heap_mark *mark;
 	const struct gs_rt_g *g; /* [n], in the order of allgs */
 	uint32_t n;
-	uint8_t *live; /* [n] */
+	uint8_t *live; /* [n]; LEFT_OUT: as if it was not there */
 	uint32_t *pending;
 	gs_addr *ps; /* [n_ps]: marked, but their words were roots one by one */
 	uint32_t n_ps;
@@ -32,11 +32,17 @@ struct gs__look {
 	int64_t took_ns;
 };
 
+struct gs__look_how {
+	bool still;              /* the target does not move */
+	bool ended;              /* the program is at its end */
+	const uint64_t *without; /* sorted goids: as if these goroutines were not there */
+	uint32_t n_without;
+};
 /**
- * Mark to the fixed point. On a target that moves (@still false) what changed meanwhile is marked on top: globals,
- * stacks of goroutines that ran, and spans that were allocated. @ended: the program is at its end.
+ * Mark to the fixed point. On a target that moves what changed meanwhile is marked on top: globals, stacks of
+ * goroutines that ran, and spans that were allocated.
  */
-GS_CHECKED int gs__look_new(struct gs_rt *rt, bool still, bool ended,
+GS_CHECKED int gs__look_new(struct gs_rt *rt, const struct gs__look_how *how,
 			    struct gs_incomplete_list *inc, struct gs__look **ret,
 			    struct gs_err *err);
 struct gs__look *gs__look_free(struct gs__look *k);

@@ -274,6 +274,7 @@ static int confirm(struct gs_leaks *l, struct candidates *io, uint32_t *ret_race
 
 static int take_look(struct gs_leaks *l, struct gs_err *err)
 {
+	const struct gs__look_how how = { .still = l->o.still, .ended = l->o.ended };
 	struct gs_incomplete_list inc = { .n = 0 };
 	struct gs__look *k;
 	char text[64];
@@ -282,7 +283,7 @@ static int take_look(struct gs_leaks *l, struct gs_err *err)
 	snprintf(text, sizeof(text), "marking the heap, look %u", l->result.looks + 1);
 	if (gs__leaks_progress(l, text))
 		return 1;
-	r = gs__look_new(l->rt, l->o.still, l->o.ended, &inc, &k, err);
+	r = gs__look_new(l->rt, &how, &inc, &k, err);
 	if (r < 0)
 		return r;
 	/* Of several looks the last one tells what it missed. */

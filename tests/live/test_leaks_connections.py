@@ -186,6 +186,19 @@ def command_line():
         tap.equal((r.code, r.json()['findings']), (0, []), 'gosonde leaks: nothing to be found', r)
 
 
+def idle():
+    """Half closed connections that wait for their next use are none, but those that only one goroutine still has are."""
+    with Target(target_path('conns', RELEASE, VARIANT), '-idle') as t:
+        cases = {c['id']: c for c in t.command('cases')['cases']}
+        for extra in ([], ['--stop']):
+            r = gosonde('leaks', t.pid, '--connections', '--after', '400ms', '--format', 'json', *extra)
+            found = {id for f in r.json()['findings'] for id in f['goroutine_ids']}
+            want = {id for id, c in cases.items() if c['state']}
+            tap.ok(r.code == 10 and found == want and len(want) == 2 and len(cases) == 10,
+                   f'idle{" stopped" if extra else ""}: pools, hijacked connections and clients of servers that ended',
+                   *(cases.get(id, id) for id in found ^ want), r)
+
+
 # --- healthy programs -------------------------------------------------------------------------------
 
 def requests(address, seconds, keep_alive):
@@ -278,4 +291,4 @@ def grpc():
     tap.equal(p.wait(10), 0, 'gRPC: the target ends well')
 
 
-tap.run(*{'cases': (planted, multipath, at_end, ends, core, command_line), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])
+tap.run(*{'cases': (planted, multipath, at_end, ends, core, command_line, idle), 'healthy': (shop, web, states), 'grpc': (grpc,)}[MODE])

@@ -21,8 +21,9 @@ import (
 )
 
 var (
-	more = flag.Int("n", 0, "so many more goroutines that hold live connections")
-	end  = flag.Bool("end", false, "return from main instead of waiting for commands, while a server's connection is being closed")
+	more  = flag.Int("n", 0, "so many more goroutines that hold live connections")
+	pools = flag.Bool("idle", false, "instead of all that: connections that wait for their next use")
+	end   = flag.Bool("end", false, "return from main instead of waiting for commands, while a server's connection is being closed")
 )
 
 // Case is one goroutine with a connection.
@@ -72,9 +73,13 @@ func (c *Case) closed(shut func() error) {
 func main() {
 	flag.Parse()
 	locked.Lock()
-	setUpHTTP()
-	setUpRaw()
-	setUpClients()
+	if *pools {
+		setUpIdle()
+	} else {
+		setUpHTTP()
+		setUpRaw()
+		setUpClients()
+	}
 	for i := 0; i < *more; i++ {
 		a, b := pipe()
 		go holdLive(a, b)
