@@ -3,7 +3,7 @@
  * The census of a Go heap: makes what the walk needs, lets it walk, adds up.
  *
  * Memory: 8 bytes a slot (type and label), touched where there are live objects; what marking needs; types and roots, some
- * hundred bytes each. A path needs no more: it takes the place of the labels.
+ * hundred bytes each. A path needs no more: it takes the place of the labels. What is retained needs 8 more a slot.
  */
 #include "analysis/heap_objects.h"
 
@@ -175,6 +175,7 @@ int gs_heap_objects_new(struct gs_rt *rt, const struct gs_rt_heap *h,
 		return gs_fail(err, -ENOMEM, 0, "no memory for a census");
 	x->rt = rt;
 	x->h = h;
+	x->passes = 1;
 	x->o = o ? *o : (struct gs_heap_objects_options){ 0 };
 	x->mem = gs_rt_memory(rt);
 	x->layout = &gs_rt_facts(rt)->layout;
@@ -189,7 +190,9 @@ int gs_heap_objects_new(struct gs_rt *rt, const struct gs_rt_heap *h,
 	if (r < 0 || ended < 0)
 		return r < 0 ? r : ended;
 	r = gs__ho_count(x, err);
-	if (r == 0 && x->o.path_to && !ended)
+	if (r == 0 && x->o.retained && !ended)
+		r = ended = gs__ho_retained(x, gs__ho_roots, err);
+	if (r >= 0 && x->o.path_to && !ended)
 		r = gs__ho_path(x, err);
 	if (r < 0)
 		return r;

@@ -22,6 +22,7 @@
 struct gs_heap_objects_options {
 	const char *path_to;   /* type name: also find a path to an object of it */
 	uint32_t types, roots; /* at most so many lines; 0: 50 */
+	bool retained; /* also what each type retains and each root reaches: one more walk for every 63 lines */
 	/** Told now and then how far it is; non-zero ends the walk with what there is. May be NULL. */
 	int (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
 	void *progress_ctx;

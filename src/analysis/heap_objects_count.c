@@ -24,32 +24,30 @@ enum {
 struct counter {
 	struct gs_heap_objects *x;
 	struct gs_heap_type unknown[UNKNOWN_ROWS];
-	struct {
-		uint64_t size; /* 0: larger than size classes */
-		bool pointers;
-	} unknown_key[UNKNOWN_ROWS];
+	const struct gs_rt_span *unknown_span[UNKNOWN_ROWS]; /* the first one of each */
 	uint32_t n_unknown;
 	uint64_t bits[BATCH][MAX_BITS];
 };
 
 /* --- live objects ------------------------------------------------------------------------------------------------- */
 
+/* Would objects of unknown type in both be the same row? */
+static bool alike(const struct gs_rt_span *a, const struct gs_rt_span *b)
+{
+	return ((a->flags ^ b->flags) & GS_RT_SPAN_NOSCAN) == 0 &&
+	       (a->elem_size == b->elem_size || (a->elem_size > LARGE && b->elem_size > LARGE));
+}
+
 static struct gs_heap_type *unknown_row(struct counter *c, const struct gs_rt_span *s)
 {
-	uint64_t size = s->elem_size > LARGE ? 0 : s->elem_size;
-	bool pointers = !(s->flags & GS_RT_SPAN_NOSCAN);
 	uint32_t i = 0;
 
-	while (i < c->n_unknown &&
-	       (c->unknown_key[i].size != size || c->unknown_key[i].pointers != pointers))
+	while (i < c->n_unknown && !alike(c->unknown_span[i], s))
 		i++;
 	if (i == UNKNOWN_ROWS) /* more sizes than there are classes: the span lies */
 		return &c->unknown[UNKNOWN_ROWS - 1];
-	if (i == c->n_unknown) {
-		c->unknown_key[i].size = size;
-		c->unknown_key[i].pointers = pointers;
-		c->n_unknown++;
-	}
+	if (i == c->n_unknown)
+		c->unknown_span[c->n_unknown++] = s;
 	return &c->unknown[i];
 }
 
@@ -195,17 +193,15 @@ static void add_row(struct gs_heap_type *row, const struct gs__ho_type *t)
 	}
 }
 
-static const char *unknown_name(struct counter *c, uint32_t i)
+void gs__ho_unknown_name(const struct gs_rt_span *s, char ret[GS__HO_UNKNOWN_NAME])
 {
-	const char *kind = c->unknown_key[i].pointers ? "pointers" : "no pointers";
-	char text[80];
+	const char *kind = s->flags & GS_RT_SPAN_NOSCAN ? "no pointers" : "pointers";
 
-	if (c->unknown_key[i].size)
-		(void)snprintf(text, sizeof(text), "? %" PRIu64 " bytes, %s",
-			       c->unknown_key[i].size, kind);
+	if (s->elem_size <= LARGE)
+		(void)snprintf(ret, GS__HO_UNKNOWN_NAME, "? %" PRIu64 " bytes, %s", s->elem_size,
+			       kind);
 	else
-		(void)snprintf(text, sizeof(text), "? more than 32 KiB, %s", kind);
-	return gs_arena_strndup(c->x->arena, text, strlen(text));
+		(void)snprintf(ret, GS__HO_UNKNOWN_NAME, "? more than 32 KiB, %s", kind);
 }
 
 static int make_types(struct counter *c, struct gs_err *err)
@@ -214,6 +210,7 @@ static int make_types(struct counter *c, struct gs_err *err)
 	uint32_t max = x->o.types ? x->o.types : DEFAULT_ROWS, n = 0, rows = 0;
 	GS_CLEANUP(gs_freep)
 	struct gs__ho_type **used = gs_array_new(x->n_kinds + 1ul, sizeof(*used));
+	char name[GS__HO_UNKNOWN_NAME];
 	struct gs_heap_type *row =
 		gs_arena_array(x->arena, (size_t)x->n_kinds + c->n_unknown + 1, sizeof(*row));
 
@@ -229,13 +226,14 @@ static int make_types(struct counter *c, struct gs_err *err)
 		add_row(&row[rows - 1], used[i]);
 	}
 	for (uint32_t i = 0; i < c->n_unknown; i++) {
+		gs__ho_unknown_name(c->unknown_span[i], name);
 		row[rows] = c->unknown[i];
-		row[rows].name = unknown_name(c, i);
+		row[rows].name = gs_arena_strndup(x->arena, name, strlen(name));
 		if (!row[rows++].name)
 			return gs_fail(err, -ENOMEM, 0, "cannot list types: out of memory");
 	}
 	qsort(row, rows, sizeof(*row), by_bytes);
-	x->result.types = row;
+	x->result.types = x->type_row = row;
 	x->result.n_types = rows < max ? rows : max;
 	return 0;
 }
@@ -326,11 +324,13 @@ static int make_roots(struct counter *c, struct gs_err *err)
 	qsort(used, n, sizeof(struct gs__ho_root *), roots_by_bytes);
 	n = n < max ? n : max;
 	row = gs_arena_array(x->arena, n + 1ul, sizeof(*row));
-	if (!row)
+	x->listed = gs_arena_array(x->arena, n + 1ul, sizeof(*x->listed));
+	if (!row || !x->listed)
 		return gs_fail(err, -ENOMEM, 0, "cannot list roots: out of memory");
 	for (uint32_t i = 0; i < n; i++) {
 		const struct gs__ho_root *u = used[i];
 
+		x->listed[i] = (uint32_t)(u - x->root) + 1;
 		row[i] = (struct gs_heap_root){ .name = gs__ho_root_name(x, u),
 						.type = u->type ? u->type->name : NULL,
 						.objects = u->objects,
@@ -340,7 +340,7 @@ static int make_roots(struct counter *c, struct gs_err *err)
 		row[i].frame = u->at ? gs_rt_start(x->rt, u->at) : NULL;
 		row[i].goid = u->n == 1 ? u->goid : 0;
 	}
-	x->result.roots = row;
+	x->result.roots = x->root_row = row;
 	x->result.n_roots = n;
 	return 0;
 }

@@ -12,6 +12,7 @@
  *   heap_objects_roots.c   where the walk begins: variables, goroutines, finalizers
  *   heap_objects_stack.c   what local variables say of pointers on stacks
  *   heap_objects_count.c   the result: types, roots, garbage
+ *   heap_objects_retained.c  what would go with a type, what a root reaches
  *   heap_objects_path.c    from a root to an object
  */
 #include "analysis/heap_mark_private.h"
@@ -203,6 +204,12 @@ struct gs_heap_objects {
 	uint32_t n_refs;
 	bool no_memory;
 	uint64_t bytes_done, told;
+	uint32_t pass, passes; /* walks over the whole heap: that are done, that there will be */
+	struct gs_heap_type *type_row; /* of the result; its types and roots */
+	struct gs_heap_root *root_row;
+	uint32_t *listed; /* labels of the roots in the result */
+	struct gs__ho_reach
+		*reach; /* what is retained is looked for: labels are as there; NULL otherwise */
 	struct gs__ho_search *search; /* a path is looked for: labels are parents; NULL otherwise */
 
 	struct gs_heap_objects_result result;
@@ -273,6 +280,17 @@ uint64_t gs__ho_stack_before(const struct gs_rt_stack_view *v, gs_addr slot);
 
 GS_CHECKED int gs__ho_count(struct gs_heap_objects *x, struct gs_err *err);
 const char *gs__ho_root_name(struct gs_heap_objects *x, const struct gs__ho_root *root);
+enum { GS__HO_UNKNOWN_NAME = 80 };
+/** What objects of such spans are called if their type is not known. */
+void gs__ho_unknown_name(const struct gs_rt_span *s, char ret[GS__HO_UNKNOWN_NAME]);
+typedef int gs__ho_roots_fn(struct gs_heap_objects *x, struct gs_err *err);
+/** What the listed types retain and the listed roots reach; @roots: gs__ho_roots, but for tests.
+ *  @return 0, or what the caller's progress function said. */
+GS_CHECKED int gs__ho_retained(struct gs_heap_objects *x, gs__ho_roots_fn *roots,
+			       struct gs_err *err);
+/** Looking for that: a reference reached a slot. @return whether it has to have a turn. */
+bool gs__ho_reach_arrive(struct gs_heap_objects *x, uint32_t from, uint32_t slot,
+			 const struct gs_rt_span *s, bool pin);
 /** Searching: a reference reached a slot. */
 void gs__ho_search_arrive(struct gs_heap_objects *x, uint32_t parent, uint32_t slot);
 /** Give the result its path; the labels are gone after that. */

@@ -406,6 +406,7 @@ static int take_sample(void *ctx, const struct gs_rt_sample *sample)
 	uint32_t n, slot, closes = 0;
 	int r;
 
+	x->result.sampled_objects++;
 	if (i >= span->n_elems || span->spanclass == TINY_SPAN_CLASS ||
 	    span->flags & GS_RT_SPAN_USER_ARENA || span->first_object > x->n_slots ||
 	    i >= x->n_slots - span->first_object)

@@ -330,6 +330,15 @@ static bool offer_type(struct gs_heap_objects *x, const struct gs__ho_ref *r, ui
 	return true;
 }
 
+static void make_grey(struct gs_heap_mark *m, uint32_t slot, const struct gs__mark_page *p)
+{
+	m->bits[slot / 64].marked |= 1ull << slot % 64;
+	if (p->flags & GS__MARK_NOSCAN)
+		return;
+	m->bits[slot / 64].grey |= 1ull << slot % 64;
+	gs__mark_enqueue(m, p->span);
+}
+
 static void arrive(struct gs_heap_objects *x, const struct gs__ho_ref *r, uint32_t slot,
 		   const struct gs__mark_page *p)
 {
@@ -337,6 +346,11 @@ static void arrive(struct gs_heap_objects *x, const struct gs__ho_ref *r, uint32
 	uint32_t label = x->label[slot], now = label;
 	bool turn = false;
 
+	if (x->reach) {
+		if (gs__ho_reach_arrive(x, r->label, slot, &m->span[p->span], false))
+			make_grey(m, slot, p);
+		return;
+	}
 	if (x->search) {
 		gs__ho_search_arrive(x, r->label, slot);
 		return;
@@ -351,13 +365,8 @@ static void arrive(struct gs_heap_objects *x, const struct gs__ho_ref *r, uint32
 	}
 	if (r->known && offer_type(x, r, slot, &m->span[p->span]))
 		turn = true;
-	if (!turn)
-		return;
-	m->bits[slot / 64].marked |= 1ull << slot % 64;
-	if (p->flags & GS__MARK_NOSCAN)
-		return;
-	m->bits[slot / 64].grey |= 1ull << slot % 64;
-	gs__mark_enqueue(m, p->span);
+	if (turn)
+		make_grey(m, slot, p);
 }
 
 void gs__ho_flush(struct gs_heap_objects *x)
@@ -394,6 +403,11 @@ void gs__ho_pin(struct gs_heap_objects *x, gs_addr addr, uint32_t label, enum gs
 
 	if (!label || !gs_heap_slot(x->mark, addr, &slot, &start, &s))
 		return;
+	if (x->reach) {
+		if (gs__ho_reach_arrive(x, label, slot, s, true))
+			gs_heap_grey(x->mark, s, start);
+		return;
+	}
 	if (x->search) {
 		gs__ho_search_arrive(x, label, slot);
 		return;
@@ -536,12 +550,15 @@ static void look_at(struct gs_heap_objects *x, const struct gs_heap_object *o)
 
 static int progress(struct gs_heap_objects *x, const struct gs_heap_object *o)
 {
+	uint64_t done, total;
+
 	x->bytes_done += o->n_bytes;
 	if (!x->o.progress || x->bytes_done - x->told < PROGRESS)
 		return 0;
 	x->told = x->bytes_done;
-	return x->o.progress(x->o.progress_ctx, x->bytes_done,
-			     gs_rt_heap_stats(x->h)->heap_objects);
+	total = gs_rt_heap_stats(x->h)->heap_objects;
+	done = x->bytes_done < total ? x->bytes_done : total; /* some have several turns */
+	return x->o.progress(x->o.progress_ctx, x->pass * total + done, x->passes * total);
 }
 
 static int visit(void *ctx, const struct gs_heap_object *o)
@@ -552,14 +569,14 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 
 	if (!o->bytes)
 		return 0;
-	if (o->offset == 0)
+	if (o->offset == 0 && !x->reach)
 		look_at(x, o);
 	known = x->known[o->number];
 	b = (struct gs__ho_bytes){
 		.word = (const uint64_t *)o->bytes + header / 8,
 		.n = (uint32_t)((o->n_bytes - header) / 8),
 		.offset = o->offset,
-		.label = x->label[o->number] & ~GS__HO_PINNED,
+		.label = x->reach ? o->number + 1 : x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
 		.guess = is_guess(known),
 		.only_typed = gs__ho_only_typed(x, known),

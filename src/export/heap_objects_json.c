@@ -2,15 +2,16 @@
 /*
  * mem --objects as one JSON object, schema "gosonde.mem.objects/1":
  *
- *	{"schema","process":{…},"objects","bytes","typed_bytes","shared_objects","shared_bytes","unreached_objects",
+ *	{"schema","process":{…},"objects","bytes","typed_bytes","sampled_objects","shared_objects","shared_bytes","unreached_objects",
  *	 "unreached_bytes","walk_seconds",
  *	 "types":[{"name","how","objects","bytes","retained_bytes"}],
  *	 "roots":[{"name","type","goroutine_id","frame":frame|null,"objects","bytes","reached_bytes"}],
  *	 "path":[{"what","address","type"}],
  *	 "incomplete":[{"what","count","why"}]}
  *
- * A type's "how": header, interface, pointer, runtime, site (the code that allocated it); null: not known, its name tells the size. A root's objects and bytes are those
- * that only it reaches.
+ * A type's "how": header, interface, pointer, runtime, site (the code that allocated it); null: not known, its name tells
+ * the size. A root's objects and bytes are those that only it reaches. retained_bytes and reached_bytes are null without
+ * --retained.
  */
 #include "base/json_writer.h"
 #include "export/frame_words.h"
@@ -48,7 +49,7 @@ static void types(struct gs_json *j, const struct gs_heap_objects_result *r)
 		gs_json_kv_string(j, "how", how_name(x->how));
 		gs_json_kv_u64(j, "objects", x->objects);
 		gs_json_kv_u64(j, "bytes", x->bytes);
-		gs_json_kv_u64(j, "retained_bytes", x->retained_bytes);
+		gs__mem_json_known(j, "retained_bytes", x->retained_bytes, 0);
 		gs_json_close(j);
 	}
 	gs_json_close(j);
@@ -72,7 +73,7 @@ static void roots(struct gs_json *j, const struct gs_heap_objects_result *r, uns
 			gs_json_null(j);
 		gs_json_kv_u64(j, "objects", x->objects);
 		gs_json_kv_u64(j, "bytes", x->bytes);
-		gs_json_kv_u64(j, "reached_bytes", x->reached_bytes);
+		gs__mem_json_known(j, "reached_bytes", x->reached_bytes, 0);
 		gs_json_close(j);
 	}
 	gs_json_close(j);
@@ -110,6 +111,7 @@ void gs_heap_objects_json(struct gs_out *o, const struct gs_heap_objects_result 
 	gs_json_kv_u64(&j, "objects", r->objects);
 	gs_json_kv_u64(&j, "bytes", r->bytes);
 	gs_json_kv_u64(&j, "typed_bytes", r->typed_bytes);
+	gs_json_kv_u64(&j, "sampled_objects", r->sampled_objects);
 	gs_json_kv_u64(&j, "shared_objects", r->shared_objects);
 	gs_json_kv_u64(&j, "shared_bytes", r->shared_bytes);
 	gs_json_kv_u64(&j, "unreached_objects", r->unreached_objects);

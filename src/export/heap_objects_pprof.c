@@ -6,7 +6,8 @@
  *	inuse_objects/count, inuse_space/bytes         by type; what the list of types leaves out is "(other types)"
  *	retained_objects/count, retained_space/bytes   by root: what would go with it; "(several roots)", "(other roots)"
  *
- * inuse_space is shown first. Each pair adds up to all live objects.
+ * inuse_space is shown first. Each pair adds up to all live objects. With --retained there are two more, which overlap and
+ * add up to nothing: retained_by_type/bytes, reached_by_root/bytes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,13 +15,14 @@
 #include "export/memory_private.h"
 #include "export/pprof_writer.h"
 
-#define VALUES 4u
-enum { BY_TYPE = 0, BY_ROOT = 2 };
+#define VALUES 6u
+enum { BY_TYPE = 0, BY_ROOT = 2, RETAINED = 4, WITHOUT = 4 };
 
 struct writer {
 	struct gs__pprof p;
 	struct gs_out ids;
 	uint64_t address; /* of the frames that are no code: small numbers */
+	unsigned int values;
 };
 
 static int frame(struct writer *w, const char *name, const char *about, struct gs_err *err)
@@ -38,20 +40,21 @@ static int64_t value(uint64_t v)
 	return v < INT64_MAX ? (int64_t)v : INT64_MAX;
 }
 
-/* The sample whose frames are in @w->ids. */
+/* The sample whose frames are in @w->ids; @more: what is retained or reached. */
 static int sample(struct writer *w, unsigned int at, uint64_t objects, uint64_t bytes,
-		  struct gs_err *err)
+		  uint64_t more, struct gs_err *err)
 {
 	const struct gs__pprof_labels none = { 0 };
 	int64_t v[VALUES] = { 0 };
 
 	v[at] = value(objects);
 	v[at + 1] = value(bytes);
-	return gs__pprof_sample(&w->p, w->ids.buf, w->ids.len, v, VALUES, &none, err);
+	v[RETAINED + at / 2] = value(more);
+	return gs__pprof_sample(&w->p, w->ids.buf, w->ids.len, v, w->values, &none, err);
 }
 
 static int named(struct writer *w, unsigned int at, const char *name, uint64_t objects,
-		 uint64_t bytes, struct gs_err *err)
+		 uint64_t bytes, uint64_t more, struct gs_err *err)
 {
 	int r;
 
@@ -59,7 +62,7 @@ static int named(struct writer *w, unsigned int at, const char *name, uint64_t o
 		return 0;
 	w->ids.len = 0;
 	r = frame(w, name, "", err);
-	return r == 0 ? sample(w, at, objects, bytes, err) : r;
+	return r == 0 ? sample(w, at, objects, bytes, more, err) : r;
 }
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -75,11 +78,11 @@ static int types(struct writer *w, const struct gs_heap_objects_result *x, struc
 	for (uint32_t i = 0; r == 0 && i < x->n_types; i++) {
 		const struct gs_heap_type *t = &x->types[i];
 
-		r = named(w, BY_TYPE, t->name, t->objects, t->bytes, err);
+		r = named(w, BY_TYPE, t->name, t->objects, t->bytes, t->retained_bytes, err);
 		objects = less(objects, t->objects);
 		bytes = less(bytes, t->bytes);
 	}
-	return r == 0 ? named(w, BY_TYPE, "(other types)", objects, bytes, err) : r;
+	return r == 0 ? named(w, BY_TYPE, "(other types)", objects, bytes, 0, err) : r;
 }
 
 static int root(struct writer *w, const struct gs_heap_root *x, struct gs_err *err)
@@ -91,7 +94,7 @@ static int root(struct writer *w, const struct gs_heap_root *x, struct gs_err *e
 		r = gs__pprof_frame(&w->p, x->frame, &w->ids, err);
 	if (r == 0)
 		r = frame(w, x->name, x->type, err);
-	return r == 0 ? sample(w, BY_ROOT, x->objects, x->bytes, err) : r;
+	return r == 0 ? sample(w, BY_ROOT, x->objects, x->bytes, x->reached_bytes, err) : r;
 }
 
 static int roots(struct writer *w, const struct gs_heap_objects_result *x, struct gs_err *err)
@@ -106,18 +109,21 @@ static int roots(struct writer *w, const struct gs_heap_objects_result *x, struc
 		bytes = less(bytes, x->roots[i].bytes);
 	}
 	if (r == 0)
-		r = named(w, BY_ROOT, "(several roots)", x->shared_objects, x->shared_bytes, err);
-	return r == 0 ? named(w, BY_ROOT, "(other roots)", objects, bytes, err) : r;
+		r = named(w, BY_ROOT, "(several roots)", x->shared_objects, x->shared_bytes, 0,
+			  err);
+	return r == 0 ? named(w, BY_ROOT, "(other roots)", objects, bytes, 0, err) : r;
 }
 
 static int start(struct writer *w, const struct gs_heap_objects_result *x, struct gs_err *err)
 {
-	static const char *const type[VALUES] = { "inuse_objects", "inuse_space",
-						  "retained_objects", "retained_space" };
+	static const char *const type[VALUES] = { "inuse_objects",    "inuse_space",
+						  "retained_objects", "retained_space",
+						  "retained_by_type", "reached_by_root" };
 	int r = 0;
 
-	for (unsigned int i = 0; r == 0 && i < VALUES; i++)
-		r = gs__pprof_sample_type(&w->p, type[i], i % 2 ? "bytes" : "count", err);
+	for (unsigned int i = 0; r == 0 && i < w->values; i++)
+		r = gs__pprof_sample_type(&w->p, type[i],
+					  i % 2 || i >= RETAINED ? "bytes" : "count", err);
 	if (r == 0)
 		r = gs__pprof_default_type(&w->p, "inuse_space", err);
 	if (r == 0)
@@ -156,6 +162,10 @@ int gs_heap_objects_pprof(struct gs_out *o, const struct gs_heap_objects_result 
 	if (!w)
 		return gs_fail(err, -ENOMEM, 0, "cannot write the profile: out of memory");
 	w->address = 1;
+	w->values = WITHOUT;
+	for (uint32_t i = 0; i < r->n_types; i++)
+		if (r->types[i].retained_bytes)
+			w->values = VALUES;
 	gs_out_init_mem(&w->ids);
 	e = write_all(w, o, r, err);
 	gs__pprof_deinit(&w->p);

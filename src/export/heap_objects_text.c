@@ -2,7 +2,7 @@
 /*
  * mem --objects as text: what lives, by type; who keeps it alive, by root; with --path, from a root to an object.
  *
- *	shop (PID 4711, go1.26.10): 1,204,311 live objects, 210 MiB (types of 99.1 % known); walked in 412 ms
+ *	shop (PID 4711, go1.26.10): 1,204,311 live objects, 210 MiB (the types of 99.1 % are known); walked in 412 ms
  *
  *	   BYTES   SHARE    OBJECTS  TYPE
  *	 120 MiB  57.1 %     800000  main.Order
@@ -38,6 +38,15 @@ static void head(struct gs__lines *t, const struct gs_heap_objects_result *r)
 	}
 }
 
+/* What is listed without a type. */
+static bool any_unknown(const struct gs_heap_objects_result *r)
+{
+	for (uint32_t i = 0; i < r->n_types; i++)
+		if (r->types[i].how == GS_TYPE_NONE)
+			return true;
+	return false;
+}
+
 static void types(struct gs__lines *t, const struct gs_heap_objects_result *r)
 {
 	bool retained = false;
@@ -61,6 +70,12 @@ static void types(struct gs__lines *t, const struct gs_heap_objects_result *r)
 				      x->retained_bytes ? gs__mem_bytes(a, x->retained_bytes) : "");
 		gs__put_name(t, x->name ? x->name : "?");
 		gs__put_line(t, x->how == GS_TYPE_NONE ? GS__DIM : GS__PLAIN);
+	}
+	if (r->sampled_objects && any_unknown(r)) {
+		gs_out_str(
+			&t->line,
+			"(which code allocates most, of known type or not: gosonde mem --sites)");
+		gs__put_line(t, GS__DIM);
 	}
 }
 

@@ -24,7 +24,7 @@ struct gs_heap_type {
 	const char *name; /* "main.Order", "[]uint8 (backing array)", "? 96 bytes, pointers" */
 	enum gs_type_how how;
 	uint64_t objects, bytes; /* live; bytes of their slots */
-	uint64_t retained_bytes; /* what would go with them; 0: not known */
+	uint64_t retained_bytes; /* what would go if they went, they included; 0: not asked for */
 };
 
 /* A root: a global variable, or the stacks of all goroutines that began with the same function. */
@@ -35,7 +35,7 @@ struct gs_heap_root {
 	const struct gs_frame *frame; /* goroutines: the function whose frame it is; NULL */
 	uint64_t goid;
 	uint64_t objects, bytes; /* that only this root reaches: they would go with it */
-	uint64_t reached_bytes;  /* that it reaches at all; 0: not known */
+	uint64_t reached_bytes;  /* that it reaches at all; 0: not asked for */
 };
 
 struct gs_heap_path_step {
@@ -49,6 +49,8 @@ struct gs_heap_objects_result {
 	uint64_t objects, bytes;               /* live */
 	uint64_t shared_objects, shared_bytes; /* reached by more than one root */
 	uint64_t typed_bytes;
+	uint64_t
+		sampled_objects; /* by the runtime's memory profile, garbage included; 0: it keeps none */
 	uint64_t unreached_objects,
 		unreached_bytes;          /* allocated, not reached: garbage not collected yet */
 	const struct gs_heap_type *types; /* largest first */

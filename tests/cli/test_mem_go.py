@@ -152,6 +152,16 @@ def objects():
         r = mem(shop.pid, '--objects', '--path', products, '--top', '3')
         tap.ok('PATH from a root' in r.text and products in r.text, 'a path from a root to one of them', r.text[:800])
         tap.ok(r.text.count('\n') < 60 and 'KEPT BY' in r.text, '--top bounds the lists')
+        tap.ok(all(t['retained_bytes'] is None for t in d['types']) and all(x['reached_bytes'] is None for x in d['roots']),
+               'what is retained is not known unless asked for')
+        d = mem(shop.pid, '--objects', '--retained', '--top', '100', '--format', 'json').json()
+        short = [t for t in d['types'] if t['retained_bytes'] < t['bytes'] * 0.9 - 4096]
+        short += [x for x in d['roots'] if x['reached_bytes'] < x['bytes'] * 0.9 - 4096]
+        tap.ok(not short, 'with --retained each type keeps itself at least, and each root what is its alone', short[:3])
+        keeps = {t['name']: t['retained_bytes'] for t in d['types']}
+        tap.ok(keeps[products] > 0 and max(keeps.values()) <= d['bytes'] * 1.1 + 65536, 'and none more than there is', keeps)
+        text = mem(shop.pid, '--objects', '--retained', '--top', '3').text
+        tap.ok('RETAINED  TYPE' in text and 'REACHES  KEPT BY' in text, 'columns for both', text)
 
 
 def cores():

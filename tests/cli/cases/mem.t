@@ -26,6 +26,9 @@ $ gosonde mem --path main.Order 1
 $ gosonde mem --top 5 1
 ! gosonde mem: --top belongs to --objects
 ? 2
+$ gosonde mem --retained 1
+! gosonde mem: --retained belongs to --objects
+? 2
 $ gosonde mem --objects --watch 1s 1
 ! gosonde mem: --objects and --watch exclude each other: objects are looked at once
 ? 2

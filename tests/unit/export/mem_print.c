@@ -344,7 +344,7 @@ static void make_many(struct gs_mem_result *r)
 static void make_objects(struct gs_heap_objects_result *r, bool hostile)
 {
 	static const struct gs_heap_type types[] = {
-		{ "main.Order", GS_TYPE_HEADER, 1000, 8 * MB, 6 * MB },
+		{ "main.Order", GS_TYPE_HEADER, 1000, 8 * MB, 9 * MB },
 		{ "[]uint8 (backing array)", GS_TYPE_POINTER, 10, 2 * MB, 0 },
 		{ "? 96 bytes, pointers", GS_TYPE_NONE, 5, 480, 0 },
 	};
@@ -385,6 +385,7 @@ static void make_objects(struct gs_heap_objects_result *r, bool hostile)
 					      .shared_objects = 100,
 					      .shared_bytes = 2 * MB,
 					      .typed_bytes = 10 * MB,
+					      .sampled_objects = 3,
 					      .unreached_objects = 7,
 					      .unreached_bytes = 700,
 					      .types = types,

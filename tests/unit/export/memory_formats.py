@@ -133,9 +133,10 @@ def test_text_of_objects():
     out = text('shop', fmt='objects-text')
     assert '1100 live objects, 11.0 MiB (the types of 90.9 % are known); walked in 41.0 ms' in out
     assert 'PATH from a root\n  goroutine 24 (main.main)\n    main.cache  0x600000  map[string]*main.Order\n' in out
-    assert re.search(r'8\.0 MiB +72\.7 % +1000 +6\.0 MiB +main\.Order\n', out)
+    assert re.search(r'8\.0 MiB +72\.7 % +1000 +9\.0 MiB +main\.Order\n', out)
     assert re.search(r'1\.0 MiB +9\.1 % +20 +2\.0 MiB +goroutine 42 in main\.readOrder order\.go:33\n', out)
     assert re.search(r'2\.0 MiB +18\.2 % +100 +several of them\n', out)
+    assert '? 96 bytes, pointers\n(which code allocates most, of known type or not: gosonde mem --sites)\n' in out
 
 
 def test_text_of_others():
@@ -219,7 +220,8 @@ def test_json_objects():
     d = doc('shop', fmt='objects-json')
     assert d['schema'] == 'gosonde.mem.objects/1' and d['walk_seconds'] == 0.041
     assert d['types'][0] == {'name': 'main.Order', 'how': 'header', 'objects': 1000, 'bytes': 8 * MB,
-                             'retained_bytes': 6 * MB}
+                             'retained_bytes': 9 * MB}
+    assert d['types'][1]['retained_bytes'] is None and d['roots'][0]['reached_bytes'] == 8 * MB
     assert d['types'][2]['how'] is None and d['roots'][1]['frame']['function'] == 'main.readOrder'
     assert d['roots'][0]['frame'] is None and d['roots'][0]['goroutine_id'] is None
     assert d['path'][0] == {'what': 'goroutine 24 (main.main)', 'address': None, 'type': None}
@@ -471,9 +473,11 @@ def test_go_tool_pprof(go):
 
 def test_go_tool_pprof_objects(go):
     types, found, _ = raw(go, 'objects-pprof', 'shop')
-    assert types == ['inuse_objects/count', 'inuse_space/bytes', 'retained_objects/count', 'retained_space/bytes'], types
-    assert found['main.Order'] == [1000, 8 * MB, 0, 0] and found['main.cache'] == [0, 0, 900, 7 * MB], found
-    assert found['goroutine 42;main.readOrder'] == [0, 0, 20, MB]
+    assert types == ['inuse_objects/count', 'inuse_space/bytes', 'retained_objects/count', 'retained_space/bytes',
+                     'retained_by_type/bytes', 'reached_by_root/bytes'], types
+    assert found['main.Order'] == [1000, 8 * MB, 0, 0, 9 * MB, 0], found
+    assert found['main.cache'] == [0, 0, 900, 7 * MB, 0, 8 * MB], found
+    assert found['goroutine 42;main.readOrder'] == [0, 0, 20, MB, 0, 2 * MB]
     total = [sum(v[i] for v in found.values()) for i in range(4)]
     assert total == [1100, 11 * MB, 1100, 11 * MB], total
     assert 'Type: inuse_space' in pprof(go, result('objects-pprof', 'shop'), '-top')
