@@ -253,8 +253,7 @@ static int scan_level(struct gs_heap_objects *x, struct gs_err *err)
 
 /* --- names of steps ----------------------------------------------------------------------------------------------- */
 
-/* ".orders[3].next" for the word at @at in a value of type @t. */
-static void name_word(struct gs_heap_objects *x, const struct gs_go_type *t, uint64_t at, char *to,
+void gs__ho_name_word(struct gs_heap_objects *x, const struct gs_go_type *t, uint64_t at, char *to,
 		      size_t size)
 {
 	size_t len = 0;
@@ -292,10 +291,14 @@ static const char *name_in_object(struct gs_heap_objects *x, uint32_t known, uin
 	char text[MAX_NAME] = "", rest[MAX_NAME] = "";
 
 	if (told && t->form == GS__HO_ARRAY && t->unit) {
-		name_word(x, t->go, at % t->unit, rest, sizeof(rest) - 32);
+		gs__ho_name_word(x, t->go, at % t->unit, rest, sizeof(rest) - 32);
 		(void)snprintf(text, sizeof(text), "[%" PRIu64 "]%.400s", at / t->unit, rest);
 	} else if (told && t->form == GS__HO_OBJECT) {
-		name_word(x, t->go, at, text, sizeof(text));
+		gs__ho_name_word(x, t->go, at, text, sizeof(text));
+		if (!text[0] && at == 0)
+			return "*";
+	} else if (told && t->form == GS__HO_CLOSURE) {
+		gs__ho_name_capture(x, t, at, text, sizeof(text));
 	}
 	if (!text[0])
 		(void)snprintf(text, sizeof(text), "+%" PRIu64, at);
@@ -362,11 +365,16 @@ static void steps_of_root(struct gs_heap_objects *x, uint32_t label, uint32_t sl
 	step[1] = (struct gs_heap_path_step){ .what = "*",
 					      .addr = start_of(s, slot),
 					      .type = known_name(x, slot) };
+	if (root->kind == GS__HO_GOROUTINES) {
+		const char *local = gs__ho_stack_name(x, root->at, start_of(s, slot), s->elem_size);
+
+		step[1].what = local ? local : step[1].what;
+	}
 	if (!variable)
 		return;
 	word = word_to(x, root->at, root->type->size, start_of(s, slot), s->elem_size);
 	if (word != UINT64_MAX)
-		name_word(x, root->type, word, field, sizeof(field));
+		gs__ho_name_word(x, root->type, word, field, sizeof(field));
 	if (field[0])
 		step[1].what = gs_arena_strndup(x->arena, field, strlen(field));
 }

@@ -278,6 +278,17 @@ bool gs__ho_stack_pointer(struct gs_heap_objects *x, const struct gs_rt_stack_vi
 /** The word before @slot; 0 if there is none. */
 uint64_t gs__ho_stack_before(const struct gs_rt_stack_view *v, gs_addr slot);
 
+/** "orders[0] (main.serve, goroutine 24)": the variable that leads to an object from the stack of a goroutine that began at
+ *  @start_pc, in x->arena. NULL: it is not known any more. */
+const char *gs__ho_stack_name(struct gs_heap_objects *x, gs_addr start_pc, gs_addr object,
+			      uint64_t size);
+/** ".orders[3].next" for the word at @at in a value of type @t; "" if it has no name. */
+void gs__ho_name_word(struct gs_heap_objects *x, const struct gs_go_type *t, uint64_t at, char *to,
+		      size_t size);
+/** ".server" for the word at @at in a closure of type @t; "" if it has no name. */
+void gs__ho_name_capture(struct gs_heap_objects *x, const struct gs__ho_type *t, uint64_t at,
+			 char *to, size_t size);
+
 GS_CHECKED int gs__ho_count(struct gs_heap_objects *x, struct gs_err *err);
 const char *gs__ho_root_name(struct gs_heap_objects *x, const struct gs__ho_root *root);
 enum { GS__HO_UNKNOWN_NAME = 80 };

@@ -19,7 +19,8 @@
 enum {
 	MAX_PCS = 64 << 10, /* as many as gs_go_dwarf_variables() looks at */
 	PC_SLOTS = MAX_PCS * 2,
-	MAX_CLAIMS = 4,    /* of variables on one word */
+	MAX_CLAIMS = 4, /* of variables on one word */
+	MAX_NAME = 512,
 	MAX_CLOSURE = 128, /* bytes of a closure on a stack that are looked at */
 };
 
@@ -56,6 +57,16 @@ static int by_address(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The numbers of all goroutines. */
+static uint32_t *all_of(uint32_t n)
+{
+	uint32_t *which = gs_array_new(n + 1ul, sizeof(*which));
+
+	for (uint32_t i = 0; which && i < n; i++)
+		which[i] = i;
+	return which;
+}
+
 /* Of all goroutines; what cannot be read now is told when pointers are taken. */
 static int read_pcs(struct gs_heap_objects *x, struct pcs *s, struct gs_err *err)
 {
@@ -68,11 +79,9 @@ static int read_pcs(struct gs_heap_objects *x, struct pcs *s, struct gs_err *err
 	if (r < 0)
 		return r;
 	(void)gs_rt_gs_all(gs, &n);
-	which = gs_array_new(n + 1ul, sizeof(*which));
+	which = all_of(n);
 	if (!which)
 		return gs_fail(err, -ENOMEM, 0, "cannot look at stacks: out of memory");
-	for (uint32_t i = 0; i < n; i++)
-		which[i] = i;
 	return gs_rt_stack_frames(x->rt, gs, which, n, take_pcs, NULL, s, &inc, err);
 }
 
@@ -205,27 +214,36 @@ uint64_t gs__ho_stack_before(const struct gs_rt_stack_view *v, gs_addr slot)
 }
 
 /* Closures of deferred and immediate calls are on the stack themselves, in a variable without a name. They begin with their
- * function, which no return address is equal to. */
+ * function, which no return address is equal to. @return its type, 0: @slot is in none; *ret_at: how far in. */
+static uint32_t closure_around(struct gs_heap_objects *x, const struct gs_rt_stack_view *v,
+			       gs_addr slot, uint64_t *ret_at)
+{
+	uint64_t pc;
+
+	for (uint64_t back = 8; back <= MAX_CLOSURE && word_at(v, slot - back, &pc); back += 8) {
+		uint32_t type = gs_go_closure_of(&x->dwarf, pc) ? gs__ho_closure(x, pc) : 0;
+
+		*ret_at = back;
+		if (type)
+			return type;
+	}
+	return 0;
+}
+
 static bool in_closure(struct gs_heap_objects *x, const struct gs_rt_stack_view *v,
 		       const struct gs_rt_pointer *p, uint32_t label)
 {
-	uint64_t pc, next = 1, third;
+	uint64_t at, next = 1, third;
+	uint32_t type = closure_around(x, v, p->slot, &at);
 	struct gs__ho_edge e;
 
-	for (uint64_t back = 8; back <= MAX_CLOSURE && word_at(v, p->slot - back, &pc); back += 8) {
-		uint32_t type = gs_go_closure_of(&x->dwarf, pc) ? gs__ho_closure(x, pc) : 0;
-
-		if (!type)
-			continue;
-		if (!gs__ho_edge_in(x, type, back, &e))
-			return false;
-		(void)word_at(v, p->slot + 8, &next);
-		third = next;
-		(void)word_at(v, p->slot + 16, &third);
-		gs__ho_guess(x, p->value, &e, gs__ho_stack_before(v, p->slot), next, third, label);
-		return true;
-	}
-	return false;
+	if (!type || !gs__ho_edge_in(x, type, at, &e))
+		return false;
+	(void)word_at(v, p->slot + 8, &next);
+	third = next;
+	(void)word_at(v, p->slot + 16, &third);
+	gs__ho_guess(x, p->value, &e, gs__ho_stack_before(v, p->slot), next, third, label);
+	return true;
 }
 
 bool gs__ho_stack_pointer(struct gs_heap_objects *x, const struct gs_rt_stack_view *v,
@@ -254,4 +272,115 @@ bool gs__ho_stack_pointer(struct gs_heap_objects *x, const struct gs_rt_stack_vi
 	for (uint32_t i = 0; i < told; i++)
 		offer(x, v, p->value, &c[i], &e[i], label);
 	return told > 0 || (n == 0 && in_closure(x, v, p, label));
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------- */
+
+/* Looks for the pointer that leads from a stack to an object. */
+struct naming {
+	struct gs_heap_objects *x;
+	const struct gs_rt_gs *gs;
+	struct gs_rt_stack_view view;
+	uint32_t view_of; /* + 1 */
+	gs_addr start_pc, object;
+	uint64_t size;
+	const char *name;
+};
+
+static int name_frames(void *ctx, uint32_t which, const struct gs_rt_stack_view *v)
+{
+	struct naming *q = ctx;
+
+	q->view = *v;
+	q->view_of = which + 1;
+	return 0;
+}
+
+/* "orders[0]" and the function's pc; "" if no variable is known. */
+static gs_addr name_slot(struct gs_heap_objects *x, const struct gs_rt_stack_view *v, gs_addr slot,
+			 char *to, size_t size)
+{
+	struct claim c[MAX_CLAIMS];
+	struct gs__ho_edge e;
+	uint32_t n = claims_on(x, v, slot, c), i = 0, type;
+	uint64_t at;
+	int len;
+
+	to[0] = '\0';
+	while (i < n && !edge_of(x, &c[i], &e))
+		i++;
+	if (i < n) {
+		len = snprintf(to, size, "%s", c[i].local->name + (c[i].local->name[0] == '&'));
+		if (!c[i].local->indirect && len > 0 && (size_t)len < size)
+			gs__ho_name_word(x, c[i].local->type, c[i].in, to + len,
+					 size - (size_t)len);
+		return c[i].at->pc;
+	}
+	type = closure_around(x, v, slot, &at);
+	if (type) {
+		gs__ho_name_capture(x, x->type[type], at, to, size);
+		memmove(to, to + (to[0] == '.'), strlen(to) + (to[0] != '.'));
+		return x->type[type]->pc;
+	}
+	return 0;
+}
+
+static bool began_at(const struct naming *q, const struct gs_rt_g *g)
+{
+	int32_t off = q->x->layout->offset[GS_GO_G_STARTPC];
+	uint64_t pc;
+
+	return off >= 0 && gs_memory_u64(q->x->mem, g->g + (uint32_t)off, &pc, NULL) == 0 &&
+	       pc == q->start_pc;
+}
+
+static int name_pointers(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n)
+{
+	struct naming *q = ctx;
+	struct gs_heap_objects *x = q->x;
+	char word[MAX_NAME], text[MAX_NAME * 2];
+	struct gs_go_func f;
+	uint32_t n_gs;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct gs_rt_g *g = &gs_rt_gs_all(q->gs, &n_gs)[which];
+		const char *function = NULL;
+		gs_addr pc = 0;
+
+		if (p[i].value - q->object >= q->size || !began_at(q, g))
+			continue;
+		word[0] = '\0';
+		if (q->view_of == which + 1 && p[i].slot)
+			pc = name_slot(x, &q->view, p[i].slot, word, sizeof(word));
+		if (pc && gs_go_func_find(gs_rt_pclntab(x->rt), pc, &f, NULL) == 0)
+			function = f.name;
+		(void)snprintf(text, sizeof(text), "%s (%s%sgoroutine %" PRIu64 ")",
+			       word[0] ? word : "*", function ? function : "", function ? ", " : "",
+			       g->goid);
+		if (word[0] || !q->name)
+			q->name = gs_arena_strndup(x->arena, text, strlen(text));
+		if (word[0])
+			return 1;
+	}
+	return 0;
+}
+
+const char *gs__ho_stack_name(struct gs_heap_objects *x, gs_addr start_pc, gs_addr object,
+			      uint64_t size)
+{
+	GS_CLEANUP(gs_rt_gs_freep) struct gs_rt_gs *gs = NULL;
+	GS_CLEANUP(gs_freep) uint32_t *which = NULL;
+	struct naming q = { .x = x, .start_pc = start_pc, .object = object, .size = size };
+	struct gs_incomplete_list inc = { 0 };
+	uint32_t n;
+
+	if (gs_rt_gs_read(x->rt, &gs, &inc, NULL) < 0)
+		return NULL;
+	q.gs = gs;
+	(void)gs_rt_gs_all(gs, &n);
+	which = all_of(n);
+	if (which)
+		(void)!gs_rt_stack_frames(x->rt, gs, which, n, name_frames, name_pointers, &q, &inc,
+					  NULL);
+	return q.name;
 }

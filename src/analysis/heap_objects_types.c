@@ -447,6 +447,32 @@ static void plan_closure(struct plan *p, struct gs__ho_type *t)
 	}
 }
 
+void gs__ho_name_capture(struct gs_heap_objects *x, const struct gs__ho_type *t, uint64_t at,
+			 char *to, size_t size)
+{
+	const struct gs_go_closure *c = gs_go_closure_of(&x->dwarf, t->pc);
+	const struct gs_go_type *type = NULL;
+	uint32_t i = c ? c->n : 0;
+	int n;
+
+	to[0] = '\0';
+	while (i > 0 && c->capture[i - 1].offset > at)
+		i--;
+	if (i == 0)
+		return;
+	type = c->capture[--i].type;
+	at -= c->capture[i].offset;
+	if (c->capture[i].maybe_value && at < 8 && by_reference(c, i, t->unit) > 0)
+		type = NULL;
+	else if (c->capture[i].maybe_value)
+		type = gs_go_type_complete(x->types, type) ? type->elem : NULL;
+	n = snprintf(to, size, ".%s", c->capture[i].name);
+	if (type && at >= type->size)
+		to[0] = '\0'; /* what is not described */
+	else if (type && n > 0 && (size_t)n < size)
+		gs__ho_name_word(x, type, at, to + n, size - (size_t)n);
+}
+
 /* Of a closure that was not seen on the heap yet. */
 static uint64_t closure_bytes(const struct gs_heap_objects *x, gs_addr pc)
 {

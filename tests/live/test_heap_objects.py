@@ -6,6 +6,7 @@ test_heap_objects.py [RELEASE [VARIANT]]"""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -120,7 +121,23 @@ def live():
         tap.equal(d['incomplete'], [], 'nothing is missing')
         tap.note(f'{target.ready["go"]} {VARIANT}: {d["objects"]} objects in {d["walk_seconds"] * 1e3:.0f} ms, '
                  f'{d["typed_bytes"] / d["bytes"]:.1%} with type')
+        paths_through_functions(target)
         garbage(target, d)
+
+
+def paths_through_functions(target):
+    if STRIPPED:
+        return
+    steps = [(s['what'], s['type']) for s in census(target.pid, 'main.Inside')['path']]
+    tap.ok(len(steps) == 2 and re.fullmatch(r'o\.(in|more\[1\]) \(main\.locals, goroutine \d+\)', steps[1][0]),
+           'a path names the local variable and its function', steps)
+    if target.minor < 23:
+        return
+    tap.equal([s['what'] for s in census(target.pid, 'main.ByReference')['path']],
+              ['main.captured', '*', '[1]', '.r', '*'], 'a path names what closures captured')
+    steps = [s['what'] for s in census(target.pid, 'main.Deferred')['path']]
+    tap.ok(len(steps) == 2 and re.fullmatch(r'd \(main\.locals\.func1, goroutine \d+\)', steps[1]),
+           '… and a closure that is on the stack', steps)
 
 
 def garbage(target, before):
