@@ -23,6 +23,7 @@
 
 #define CLAIMS_MAX (1u << 24)
 #define PHDRS_MAX 64u
+#define ALLOCATED_LEAST (64u << 10) /* of a mapping that may be an allocator's */
 
 struct instance {
 	uint32_t first, last; /* numbers of mappings */
@@ -475,17 +476,19 @@ static enum gs_mem_class_id runtime_name(const char *name)
 static enum gs_mem_class_id anonymous(struct gs_memory_look *l, const struct gs_vma *v,
 				      gs_addr start, gs_addr end, uint32_t *ret_item)
 {
+	const char *note = v->huge_advised ? "MADV_HUGEPAGE" : NULL;
 	uint8_t p = v->map.prot;
 	char name[256], size[32];
 
+	if (!note && (p & GS_IMAGE_WRITE) && end - start >= ALLOCATED_LEAST)
+		note = l->allocator;
 	if (v->anon_name[0])
 		snprintf(name, sizeof(name), "[anon:%.200s]", v->anon_name);
 	else
 		snprintf(name, sizeof(name), "%c%c%c%c %s", p & GS_IMAGE_READ ? 'r' : '-',
 			 p & GS_IMAGE_WRITE ? 'w' : '-', p & GS_IMAGE_EXEC ? 'x' : '-',
 			 v->map.shared ? 's' : 'p', gs__mem_size(end - start, size, sizeof(size)));
-	*ret_item = gs__item(l, GS_MEM_ANONYMOUS, name, v->huge_advised ? "MADV_HUGEPAGE" : NULL,
-			     start);
+	*ret_item = gs__item(l, GS_MEM_ANONYMOUS, name, note, start);
 	gs__item_more(l, *ret_item);
 	return GS_MEM_ANONYMOUS;
 }

@@ -12,8 +12,8 @@
  *                      without a number is of a thread that ended, and is kept for the next (glibc keeps 40 MB).
  *
  * Stacks of C threads are looked for below a guard page, those that the runtime knows (g0) wherever they are: the kernel
- * merges the first one with what lies above it. Other allocators (jemalloc, musl's) have no marks that would prove them; their
- * memory stays anonymous.
+ * merges the first one with what lies above it. Other allocators (jemalloc, tcmalloc) have no marks that would prove them; their
+ * memory stays anonymous. musl's has: mem_musl.c.
  *
  * Only the first bytes of mappings with resident pages are read, so that reading makes nothing resident but, at the worst, a
  * zero page.
@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/mem_musl.h"
 #include "analysis/mem_private.h"
 
 #define HEAP_MAX (64ull << 20)
@@ -419,11 +420,36 @@ static int look_for(struct probes *p, gs__gap_fn *find, size_t window,
 	return r == 0 ? adopt(p, err) : r;
 }
 
+/* Others' memory cannot be told from the program's own mappings, but that they are there is worth a note. */
+static void name_allocator(struct gs_memory_look *l)
+{
+	static const char *const names[] = { "jemalloc", "tcmalloc", "mimalloc", "snmalloc",
+					     "hoard",    "rpmalloc", "scudo" };
+
+	for (uint32_t i = 0; i < l->n_vmas; i++) {
+		const char *file = strrchr(l->vma[i].map.path, '/');
+		char note[256];
+
+		for (size_t k = 0; file && k < GS_ARRAY_SIZE(names); k++) {
+			if (strncmp(file + 1, "lib", 3) != 0 ||
+			    strncmp(file + 4, names[k], strlen(names[k])) != 0)
+				continue;
+			snprintf(note, sizeof(note), "possibly %s's: %.200s is loaded", names[k],
+				 file + 1);
+			l->allocator = gs_arena_strndup(l->arena, note, strlen(note));
+			return;
+		}
+	}
+}
+
 int gs__claims_malloc(struct gs_memory_look *l, struct gs_err *err)
 {
 	struct probes p = { .l = l, .mem = gs_target_memory(l->target) };
 	int r = read_tids(&p, err);
 
+	name_allocator(l);
+	if (r == 0)
+		r = gs__claims_musl(l, err); // stacks end where its blocks begin
 	if (r == 0)
 		r = look_for(&p, find_stacks, top_bytes(&p), take_stack, err);
 	if (r == 0)

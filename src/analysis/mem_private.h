@@ -76,6 +76,7 @@ struct gs_memory_look {
 	/* who owns what */
 	struct gs__claims claims;
 	struct gs__items items;
+	const char *allocator; /* "possibly jemalloc's: …": note of anonymous memory; NULL */
 	uint32_t heap_mappings;
 	uint64_t heap_lazy_bytes;      /* LazyFree of mappings of the heap */
 	uint64_t huge_advised_bytes;   /* of the heap: mappings with MADV_HUGEPAGE */

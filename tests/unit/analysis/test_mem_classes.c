@@ -481,6 +481,102 @@ static void test_stacks(void **state)
 	end_c(&m);
 }
 
+/* ---- musl ---- */
+
+#define SECRET 0x1234567890abcdefull
+
+/* The context in a program's data, one area of two groups, a block, and one that lies in another: a page of words each. */
+struct made_musl {
+	uint64_t context[512], area[512], group[4][512];
+};
+enum { DATA_AT = 0x10000, AREA_AT = 0x20000, META_WORDS = 5 };
+
+static void make_musl(struct made_musl *x)
+{
+	static const uint64_t pages[4] = { 3, 1, 8, 0 }, class[4] = { 2, 12, 63, 5 };
+
+	memset(x, 0, sizeof(*x));
+	x->context[100] = SECRET;
+	x->context[101] = 1;
+	x->context[107] = x->context[108] = AREA_AT;
+	x->area[0] = SECRET;
+	x->area[2] = 4;
+	for (uint64_t i = 0; i < 4; i++) {
+		uint64_t *meta = x->area + 3 + i * META_WORDS;
+
+		meta[2] = AT + i * MB;
+		meta[4] = pages[i] << 12 | class[i] << 6 | 31;
+		x->group[i][0] = AREA_AT + 24 + i * META_WORDS * 8;
+	}
+}
+
+static void claim_musl(struct made_c *m, const struct made_musl *x)
+{
+	struct gs_vma v[] = { a_vma(DATA_AT, DATA_AT + 4096, RW),
+			      a_vma(AREA_AT, AREA_AT + 4096, RW), a_vma(AT, AT + 4 * MB, RW) };
+	struct gs_err err;
+
+	v[0].map.path = "/opt/app";
+	v[1].map.path = "[heap]";
+	make_c(m, 3, v);
+	put(m, DATA_AT, x->context, 4096);
+	put(m, AREA_AT, x->area, 4096);
+	for (uint64_t i = 0; i < 4; i++)
+		put(m, AT + i * MB, x->group[i], 4096);
+	gs_assert_ok(gs__claims_malloc(&m->look, &err), &err);
+}
+
+static void test_musl(void **state)
+{
+	struct made_musl x;
+	struct made_c m;
+
+	(void)state;
+	make_musl(&x);
+	claim_musl(&m, &x);
+	assert_int_equal(claimed(&m, GS_MEM_C_LARGE), 8 * 4096);
+	assert_int_equal(claimed(&m, GS_MEM_C_HEAP), (3 + 1 + 1) * 4096); // with the area
+	end_c(&m);
+	// Where the size of pages is no constant of the library it stands there too.
+	memmove(&x.context[102], &x.context[101], 8 * 10);
+	x.context[101] = 4096;
+	claim_musl(&m, &x);
+	assert_int_equal(claimed(&m, GS_MEM_C_LARGE), 8 * 4096);
+	end_c(&m);
+}
+
+static void test_musl_hostile(void **state)
+{
+	struct made_musl x;
+	struct made_c m;
+
+	(void)state;
+	make_musl(&x);
+	x.area[1] = AREA_AT;          // a list that goes round
+	x.area[2] = UINT64_MAX;       // more slots than a page has
+	x.group[0][0] += 40;          // a group of another meta
+	x.area[3 + 7] |= 8;           // one at no page
+	x.area[3 + 14] |= 1ull << 63; // as long as all memory
+	claim_musl(&m, &x);
+	assert_int_equal(claimed(&m, GS_MEM_C_LARGE), 0);
+	assert_int_equal(claimed(&m, GS_MEM_C_HEAP), 4096);
+	end_c(&m);
+	make_musl(&x);
+	x.area[1] = AREA_AT;
+	claim_musl(&m, &x);
+	assert_int_equal(claimed(&m, GS_MEM_C_LARGE), 8 * 4096);
+	end_c(&m);
+	for (size_t i = 0; i < 3; i++) {
+		make_musl(&x);
+		x.context[100] ^= i == 0;         // another number
+		x.context[101] += i == 1;         // not initialised so
+		x.context[107] += i == 2 ? 8 : 0; // an area at no page
+		claim_musl(&m, &x);
+		assert_int_equal(claimed(&m, GS_MEM_C_HEAP), 0);
+		end_c(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +592,8 @@ int main(void)
 		cmocka_unit_test(test_chunks_hostile),
 		cmocka_unit_test(test_arenas),
 		cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_musl),
+		cmocka_unit_test(test_musl_hostile),
 	};
 
 	return gs_test_main(tests);
