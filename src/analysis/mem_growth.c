@@ -551,7 +551,9 @@ static void add_silent(struct sums *s)
 		if (d->what == by_dlopen)
 			class = GS_MEM_LIBRARIES;
 		else if (function && (class == GS_MEM_CLASS_COUNT || d->what != by_madvise))
-			class = class == GS_MEM_CLASS_COUNT ? GS_MEM_HEAP_RESERVED : class;
+			class = class != GS_MEM_CLASS_COUNT              ? class
+				: strstr(function, "sysReserve") != NULL ? GS_MEM_HEAP_RESERVED
+									 : GS_MEM_RT_OTHER;
 		else if (class == GS_MEM_CLASS_COUNT)
 			continue;
 		add_doer(s, d, class, 0, d->calls, GS_MEM_READ);

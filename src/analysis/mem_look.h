@@ -44,4 +44,10 @@ GS_CHECKED int gs_memory_compare(struct gs_memory_look *before, struct gs_memory
 				 struct gs_memory_growth *growth, int64_t watched_ns,
 				 struct gs_err *err);
 
+/**
+ * Whether stacks that are missing change the answer: more than a hundredth of what a kind of memory grew or shrank by was made, given
+ * back or touched by nobody that is known.
+ */
+bool gs_memory_lacks_stacks(const struct gs_mem_result *r);
+
 #endif

@@ -15,6 +15,11 @@
 
 /* ---- kinds ---- */
 
+static uint64_t size_of(int64_t bytes)
+{
+	return bytes < 0 ? (uint64_t)-bytes : (uint64_t)bytes;
+}
+
 /* Classes of one kind change by the same hands: which part of the heap a page is in changes with each collection. */
 static unsigned int kind_of(enum gs_mem_class_id c)
 {
@@ -206,28 +211,31 @@ static void add_frames(struct gs_mem_verdict *v, const struct gs_mem_grower *g)
 
 /* ---- sentences ---- */
 
-/* " made by main.load → unix.Mmap cache.go:88, never unmapped". */
-static const char *grown_words(const struct gs_mem_grower *g, unsigned int kind, char *buf,
-			       size_t size)
+/* " made by main.load → unix.Mmap cache.go:88, never unmapped"; with its part of @bytes if that is not nearly all. */
+static const char *grown_words(const struct gs_mem_grower *g, unsigned int kind, int64_t bytes,
+			       char *buf, size_t size)
 {
-	char by[480];
+	struct gs__sizes s = { 0 };
+	char by[480], part[64] = "";
 
 	buf[0] = '\0';
 	if (!g || !made_by(g->stack, by, sizeof(by))[0])
 		return buf;
+	if (g->bytes < bytes / 10 * 8)
+		snprintf(part, sizeof(part), ", %s of it", gs__size(&s, size_of(g->bytes)));
 	if (is(g, "dlopen"))
-		snprintf(buf, size, ", by dlopen of %.200s in %s",
+		snprintf(buf, size, "%s by dlopen of %.200s in %s", part[0] ? part : ",",
 			 g->detail ? g->detail : "the program itself", by);
 	else if (is(g, "page faults"))
-		snprintf(buf, size, ", touched first by %s", by);
+		snprintf(buf, size, "%s touched first by %s", part[0] ? part : ",", by);
 	else if (is(g, "Go allocations"))
-		snprintf(buf, size, ", by %s", by);
+		snprintf(buf, size, "%s by %s", part[0] ? part : ",", by);
 	else if (kind == GS_MEM_C_HEAP)
-		snprintf(buf, size, " made by %s, never freed", by);
+		snprintf(buf, size, "%s made by %s, never freed", part, by);
 	else if (g->runtime)
-		snprintf(buf, size, " made by %s, by %s", by, g->runtime);
+		snprintf(buf, size, "%s made by %s, by %s", part, by, g->runtime);
 	else
-		snprintf(buf, size, " made by %s, never unmapped", by);
+		snprintf(buf, size, "%s made by %s, never unmapped", part, by);
 	return buf;
 }
 
@@ -260,7 +268,7 @@ static void say_growth(struct gs__verdicts *w, unsigned int kind, const struct c
 	struct gs__sizes s = { 0 };
 	struct gs_mem_verdict *v;
 
-	grown_words(g, kind, by, sizeof(by));
+	grown_words(g, kind, c->bytes, by, sizeof(by));
 	huge_words(w, kind, c, huge, sizeof(huge));
 	v = gs__say(w, (enum gs_mem_class_id)kind, c->bytes, grown_advice(kind),
 		    "%s%s in %s%s%s%s.", head, gs__size(&s, (uint64_t)c->bytes), kind_words(kind),
@@ -326,14 +334,29 @@ static void say_shrinking(struct gs__verdicts *w, unsigned int kind, const struc
 
 /* ---- the story ---- */
 
-static uint64_t size_of(int64_t bytes)
-{
-	return bytes < 0 ? (uint64_t)-bytes : (uint64_t)bytes;
-}
-
 static bool is_noise(const struct gs__verdicts *w, int64_t bytes)
 {
 	return size_of(bytes) < NOISE || (double)size_of(bytes) * 100 < (double)w->r->rss_bytes;
+}
+
+bool gs_memory_lacks_stacks(const struct gs_mem_result *r)
+{
+	int64_t change[GS_MEM_CLASS_COUNT] = { 0 }, called[GS_MEM_CLASS_COUNT] = { 0 };
+	int64_t touched[GS_MEM_CLASS_COUNT] = { 0 };
+
+	for (uint32_t i = 0; i < r->n_growth; i++)
+		change[kind_of(r->growth[i].class)] += r->growth[i].bytes;
+	for (uint32_t i = 0; i < r->n_growers; i++) {
+		const struct gs_mem_grower *g = &r->growers[i];
+
+		if (!g->stack || g->stack->n_frames == 0)
+			(is(g, "page faults") ? touched : called)[kind_of(g->class)] += g->bytes;
+	}
+	for (unsigned int k = 0; k < GS_MEM_CLASS_COUNT; k++)
+		if (size_of(change[k]) >= NOISE && (size_of(called[k]) > size_of(change[k]) / 100 ||
+						    size_of(touched[k]) > size_of(change[k]) / 100))
+			return true;
+	return false;
 }
 
 /* The kind that changed most in the direction of @sign; GS_MEM_CLASS_COUNT if that is noise. */
@@ -354,7 +377,9 @@ void gs__verdict_growth(struct gs__verdicts *w)
 {
 	const struct gs_mem_result *r = w->r;
 	int64_t total = (int64_t)r->rss_bytes - (int64_t)r->rss_before_bytes;
-	unsigned int seconds = (unsigned int)(((double)r->watched_ns + 5e8) / 1e9), kind;
+	double seconds = (double)r->watched_ns / 1e9;
+	int digits = seconds < 2;
+	unsigned int kind;
 	struct change change[GS_MEM_CLASS_COUNT];
 	char head[128], tail[160] = "";
 	struct gs__sizes s = { 0 };
@@ -365,8 +390,9 @@ void gs__verdict_growth(struct gs__verdicts *w)
 		kind = most_changed(w, change, total < 0 ? 1 : -1);
 	if (kind == GS_MEM_CLASS_COUNT) {
 		gs__say(w, GS_MEM_UNEXPLAINED, total, NULL,
-			"RSS %s by %s in %u s; no class of memory changed by a hundredth of it.",
-			total < 0 ? "shrank" : "changed", gs__size(&s, size_of(total)), seconds);
+			"RSS %s by %s in %.*f s; no class of memory changed by a hundredth of it.",
+			total < 0 ? "shrank" : "changed", gs__size(&s, size_of(total)), digits,
+			seconds);
 		w->n_first = w->n;
 		return;
 	}
@@ -374,8 +400,8 @@ void gs__verdict_growth(struct gs__verdicts *w)
 	    size_of(change[GS_MEM_HEAP_LIVE].bytes) < size_of(change[kind].bytes) / 10)
 		snprintf(tail, sizeof(tail), "; the Go heap is flat (GC goal %s)",
 			 gs__size(&s, r->heap_goal_bytes));
-	snprintf(head, sizeof(head), "RSS %s %s in %u s: ", total < 0 ? "shrank by" : "grew",
-		 gs__size(&s, size_of(total)), seconds);
+	snprintf(head, sizeof(head), "RSS %s %s in %.*f s: ", total < 0 ? "shrank by" : "grew",
+		 gs__size(&s, size_of(total)), digits, seconds);
 	if (change[kind].bytes > 0)
 		say_growth(w, kind, &change[kind], head, tail);
 	else

@@ -70,7 +70,9 @@ static bool has(const struct gs_stack *st, const char *function)
 
 const char *gs__mem_cause(const struct gs_stack *st)
 {
-	if (!st)
+	const char *function = gs__mem_runtime_function(st);
+
+	if (!function || strcmp(function, RUNTIME "sysUnused") != 0)
 		return NULL;
 	if (has(st, "runtime.bgscavenge"))
 		return "the background scavenger";

@@ -128,10 +128,17 @@ static bool has(const struct gs_incomplete_list *l, const char *what)
 	return false;
 }
 
+/* Some stacks are always lost, and few of them change the answer. */
+static bool matters(const struct gs_mem_watch *w, const char *what)
+{
+	return (strcmp(what, "stacks_missing") != 0 && strcmp(what, "stacks_lost") != 0) ||
+	       gs_memory_lacks_stacks(&w->result);
+}
+
 static void add_missing(struct gs_mem_watch *w, const struct gs_incomplete_list *from)
 {
 	for (uint32_t i = 0; from && i < from->n; i++)
-		if (!has(&w->missing, from->item[i].what))
+		if (!has(&w->missing, from->item[i].what) && matters(w, from->item[i].what))
 			gs_incomplete_add(&w->missing, from->item[i].what, from->item[i].count,
 					  "%s", from->item[i].why);
 }

@@ -7,8 +7,8 @@
 //	shrink, grow   mremap of a mapping: shrinkTable, growTable
 //	mmap           a new mapping, touched: mapCache
 //	make           objects of the Go heap, kept: loadOrders
+//	spans          objects that take a span each, more than the runtime's first list of spans has room for: makeSpans
 //	goroutines     goroutines that sleep on deep stacks: startWorkers
-//	threads        goroutines locked to threads: startThreads (-n of them)
 //	drop           the garbage planted at the start loses its last reference
 //	free           debug.FreeOSMemory: releaseAll
 //	limit          a memory limit below what is kept free, then allocation: obeyLimit
@@ -33,7 +33,7 @@ const mib = 1 << 20
 
 var (
 	mb  = flag.Int("mb", 32, "MB of each kind")
-	n   = flag.Int("n", 100, "threads, goroutines")
+	n   = flag.Int("n", 100, "goroutines")
 	dir = flag.String("dir", os.TempDir(), "where to put the mapped file")
 
 	half, cache, table, small []byte
@@ -146,18 +146,14 @@ func startWorkers() int {
 	return *n * used
 }
 
+// The list of all spans has room for 8192 at first; then it moves (runtime/mheap.go, recordspan).
+//
 //go:noinline
-func startThreads() int {
-	ready := make(chan int)
-	for i := 0; i < *n; i++ {
-		go func() {
-			runtime.LockOSThread()
-			ready <- 1
-			<-quiet
-		}()
-		<-ready
+func makeSpans() int {
+	for i := 0; i < 9000; i++ {
+		kept = append(kept, make([]byte, 8192))
 	}
-	return 0
+	return 9000 * 8192
 }
 
 func drop() answer {
@@ -234,7 +230,7 @@ func main() {
 		Commands: map[string]func() map[string]interface{}{
 			"munmap-half": command(giveHalf), "dontneed": command(dropCache), "shrink": command(shrinkTable),
 			"grow": command(growTable), "mmap": command(mapCache), "make": command(loadOrders),
-			"goroutines": command(startWorkers), "threads": command(startThreads), "drop": drop,
+			"goroutines": command(startWorkers), "spans": command(makeSpans), "drop": drop,
 			"free": command(releaseAll), "limit": command(obeyLimit), "file": command(mapFile),
 			"scavenge": func() map[string]interface{} {
 				debug.SetGCPercent(10)

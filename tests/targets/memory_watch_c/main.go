@@ -4,6 +4,7 @@
 //	large       malloc of large blocks, touched: loadImages
 //	small       malloc of small blocks, touched: loadNames (the main heap grows by brk, arenas of threads by mprotect)
 //	trim        all of that is freed, and given back: dropNames
+//	threads     -n threads that use 64 KB of their stack in C: callWorkers
 //	dlopen      a library (-library), opened by openCodec
 //	plugin      a Go plugin (-plugin), opened by loadPlugin
 //	plugins     the files of -again, which are refused, opened by reloadPlugins
@@ -27,6 +28,12 @@ static void free_many(int n) {
 		free(named[i]);
 	malloc_trim(0);
 }
+static int use_stack(void) {
+	char frame[64 << 10];
+	memset(frame, 1, sizeof(frame));
+	__asm__ volatile("" : : "r"(frame) : "memory");
+	return frame[1];
+}
 static void *open_library(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
 */
 import "C"
@@ -36,6 +43,7 @@ import (
 	"fmt"
 	"os"
 	"plugin"
+	"runtime"
 	"strings"
 	"unsafe"
 
@@ -50,7 +58,10 @@ var (
 	path    = flag.String("plugin", "", "what loadPlugin opens")
 	again   = flag.String("again", "", "what reloadPlugins opens, separated by commas")
 
-	kept []unsafe.Pointer
+	n       = flag.Int("n", 60, "threads")
+
+	kept  []unsafe.Pointer
+	quiet = make(chan int)
 )
 
 //go:noinline
@@ -71,6 +82,21 @@ func loadNames() int {
 func dropNames() int {
 	C.free_many(C.int(*mb * mib / 1024))
 	return *mb * mib
+}
+
+//go:noinline
+func callWorkers() int {
+	ready := make(chan int)
+	for i := 0; i < *n; i++ {
+		go func() {
+			runtime.LockOSThread()
+			C.use_stack()
+			ready <- 1
+			<-quiet
+		}()
+		<-ready
+	}
+	return *n * 64 << 10
 }
 
 //go:noinline
@@ -113,6 +139,7 @@ func main() {
 	server := truth.Server{
 		Commands: map[string]func() map[string]interface{}{
 			"large": command(loadImages), "small": command(loadNames), "trim": command(dropNames),
+			"threads": command(callWorkers),
 			"dlopen": command(openCodec), "plugin": command(loadPlugin), "plugins": command(reloadPlugins),
 		},
 	}
