@@ -64,18 +64,41 @@ static int tolerate(struct gs_leaks *l, const char *what, int r, struct gs_err *
 	return 0;
 }
 
+/* What is unreachable, and all that needs to be read for findings. */
+static int detect_unreachable(struct gs_leaks *l, struct gs_err *err)
+{
+	int r = 0;
+
+	if (l->o.unreachable && !l->ended)
+		r = tolerate(l, "unreachable_not_searched", gs__leaks_unreachable(l, err), err);
+	return r == 0 ? gs__leaks_findings(l, err) : r;
+}
+
+/* The same while the target stands: connections need time, so they are done with. */
+static int detect_stopped(struct gs_leaks *l, struct gs_err *err)
+{
+	int r = gs_target_stop(l->target, l->o.stop_max_ns, err), resumed;
+
+	if (r < 0)
+		return r;
+	l->o.still = true;
+	r = detect_unreachable(l, err);
+	resumed = gs_target_resume(l->target, &l->result.paused_ns, r < 0 ? NULL : err);
+	l->o.still = false;
+	return r < 0 ? r : resumed;
+}
+
 static int detect(struct gs_leaks *l, struct gs_err *err)
 {
 	const struct gs_leaks_options *o = &l->o;
 	struct gs_err last = { 0 };
 	int r = 0;
 
-	if (o->unreachable)
-		r = tolerate(l, "unreachable_not_searched", gs__leaks_unreachable(l, &last), &last);
-	if (r == 0 && o->connections && !l->ended)
+	if (o->connections)
 		r = tolerate(l, "connections_not_searched", gs__leaks_closed(l, &last), &last);
 	if (r == 0)
-		r = gs__leaks_findings(l, &last);
+		r = o->stop_max_ns && o->unreachable ? detect_stopped(l, &last)
+						     : detect_unreachable(l, &last);
 	if (r == 0 && o->growth && !l->ended)
 		r = tolerate(l, "growth_not_watched", gs__leaks_growth(l, &last), &last);
 	if (r == 0 && !l->ended && l->incomplete.n && last.code < 0 &&
@@ -139,7 +162,7 @@ int gs_leaks_find(struct gs_target *t, struct gs_rt *rt, const struct gs_leaks_o
 	l->result.process = &gs_rt_facts(rt)->process;
 	l->result.time_unix_ns = wall_clock_ns();
 	l->result.leaks = l->leaks;
-	l->result.still = l->o.still;
+	l->result.still = l->o.still || l->result.paused_ns > 0;
 	l->result.exit_status = -1;
 	l->result.incomplete = &l->incomplete;
 	*ret = GS_TAKE(l);

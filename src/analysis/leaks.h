@@ -18,9 +18,10 @@ struct gs_leaks_options {
 	int64_t after_ns;                      /* connections: closed for at least so long */
 	int64_t between_ns;                    /* from the first look to the second; 0: 2 s */
 	int64_t watch_ns;                      /* growth: how long; 0: none */
-	bool still; /* the target does not move (core, stopped, at its end): one look is proof */
-	bool ended; /* … at its end: what main held when it ran last counts no more */
-	bool held;  /* also compute what leaked goroutines alone keep alive */
+	bool still;          /* the target does not move (core, at its end): one look is proof */
+	int64_t stop_max_ns; /* stop it for the one look at what is unreachable; 0: do not */
+	bool ended;          /* … at its end: what main held when it ran last counts no more */
+	bool held;           /* also compute what leaked goroutines alone keep alive */
 	/** Told now and then; non-zero ends early with what there is. May be NULL. */
 	int (*progress)(void *ctx, const char *what);
 	void *progress_ctx;

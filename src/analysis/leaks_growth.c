@@ -54,7 +54,7 @@ struct growth {
 	uint32_t *place_site;
 	uint32_t places_cap;
 	uint32_t reading;
-	int64_t begin_ns, reading_ns;
+	int64_t begin_ns, reading_ns, last_but_one_ns;
 	uint64_t goroutines;
 	struct gs_err *err;
 };
@@ -216,13 +216,14 @@ static int place_of(struct growth *w, const struct gs_goroutine *g, uint32_t sit
 	return 0;
 }
 
-/* How old a goroutine is: as the runtime knows how long it waits, or since we saw it first, which is exact only for
- * those that came while we watched. */
+/*
+ * How old a goroutine is: since we saw it first, if it came while we watched; else as the runtime says how long it
+ * waits. What that says is too long by up to the time between two collections: a goroutine is stamped in one of them
+ * with the time of the one before (runtime/mgcmark.go, markroot: work.tstart, which is set when marking ends).
+ */
 static int64_t age_of(const struct growth *w, const struct gs_goroutine *g, const struct seen *s)
 {
-	int64_t seen_ns = s->first_ns > w->begin_ns ? w->reading_ns - s->first_ns : -1;
-
-	return g->wait_ns > seen_ns ? g->wait_ns : seen_ns;
+	return s->first_ns > w->begin_ns ? w->reading_ns - s->first_ns : g->wait_ns;
 }
 
 static int find_places(void *ctx, const struct gs_goroutine *g)
@@ -292,8 +293,9 @@ static int make_finding(struct growth *w, uint32_t site, uint32_t n)
 	f->longest_wait_ns = sum.longest_wait_ns;
 	memcpy(f->ages, sum.ages, sizeof(f->ages));
 	f->count_before = s->staying[0];
+	/* Those that stay in the last reading were there in the one before. */
 	f->per_second = (double)(s->staying[n - 1] - s->staying[0]) * 1e9 /
-			(double)(w->reading_ns - w->begin_ns);
+			(double)(w->last_but_one_ns - w->begin_ns);
 	return 0;
 }
 
@@ -328,6 +330,7 @@ static int watch(struct growth *w)
 		if (i && !gs__leaks_wait(w->l, w->begin_ns + i * every_ns - gs_now_ns(), text))
 			break;
 		w->reading = i;
+		w->last_but_one_ns = w->reading_ns;
 		w->reading_ns = gs_now_ns();
 		w->begin_ns = i ? w->begin_ns : w->reading_ns;
 		r = read_all(w, count);

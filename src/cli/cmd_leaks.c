@@ -66,8 +66,8 @@ static const struct gs_opt options[] = {
 	{ .name = "stop",
 	  .type = GS_OPT_FLAG,
 	  .dest = AT(stop),
-	  .help = "Pause the target while its heap is marked: one look is proof; the length of "
-		  "the pause is printed" },
+	  .help = "Unreachable: pause the target while its heap is marked: one look is proof; "
+		  "the length of the pause is printed" },
 	{ .name = "all-frames",
 	  .type = GS_OPT_FLAG,
 	  .dest = AT(all_frames),
@@ -84,7 +84,6 @@ struct run {
 	struct gs_leaks *leaks;
 	struct gs_leaks_options o;
 	struct gs_err *err;
-	int64_t paused_ns;
 	int exit_status;
 	bool progress, shown, memory_gone;
 };
@@ -129,8 +128,9 @@ static int prepare(struct run *y)
 	if (a->common.program && a->stop)
 		return gs_fail(y->err, -EINVAL, 0,
 			       "--stop is for live processes; a program at its end stands still");
-	if (a->stop && (a->growth || a->watch_ns))
-		return gs_fail(y->err, -EINVAL, 0, "--stop: what is stopped does not grow");
+	if (a->stop && any && !a->unreachable)
+		return gs_fail(y->err, -EINVAL, 0,
+			       "--stop is for --unreachable, which was not asked for");
 	if (strcmp(a->common.format, "pprof") == 0 && (!output || strcmp(output, "-") == 0) &&
 	    isatty(STDOUT_FILENO))
 		return gs_fail(y->err, -EINVAL, 0,
@@ -143,6 +143,7 @@ static int prepare(struct run *y)
 		.after_ns = a->after_ns,
 		.between_ns = a->between_ns,
 		.watch_ns = a->watch_ns ? a->watch_ns : DEFAULT_WATCH_NS,
+		.stop_max_ns = a->stop ? STOP_MAX_NS : 0,
 		.held = true,
 		.progress = progress,
 		.progress_ctx = y,
@@ -186,20 +187,11 @@ static int open_runtime(struct run *y)
 
 static int find(struct run *y)
 {
-	int r, resumed = 0;
+	int r = gs_leaks_find(y->target, y->rt, &y->o, &y->leaks, y->err);
 
-	if (y->a->stop) {
-		r = gs_target_stop(y->target, STOP_MAX_NS, y->err);
-		if (r < 0)
-			return r;
-		y->o.still = true;
-	}
-	r = gs_leaks_find(y->target, y->rt, &y->o, &y->leaks, y->err);
-	if (y->a->stop)
-		resumed = gs_target_resume(y->target, &y->paused_ns, r < 0 ? NULL : y->err);
 	if (y->shown)
 		fprintf(stderr, "\r\033[K");
-	return r < 0 ? r : resumed;
+	return r;
 }
 
 static int write_result(struct run *y, struct gs_out *o)
@@ -250,8 +242,8 @@ static void tell(struct run *y)
 		gs_note(c,
 			"%s is not a release gosonde knows; what passed its self-checks was read",
 			gs_rt_facts(y->rt)->build.version);
-	if (y->paused_ns)
-		gs_note(c, "the target was stopped for %.3f ms", (double)y->paused_ns / 1e6);
+	if (r->paused_ns)
+		gs_note(c, "the target was stopped for %.3f ms", (double)r->paused_ns / 1e6);
 	if (y->exit_status > 0)
 		gs_note(c, "%s ended with exit status %d", c->program[0], y->exit_status);
 	for (uint32_t i = 0; i < r->incomplete->n; i++)

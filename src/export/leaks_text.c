@@ -6,7 +6,7 @@
  *
  *	300 goroutines  chan receive  unreachable, high
  *	    blocked on channel 0xc000123000, unbuffered, 1 goroutine receives; nothing that can run refers to it
- *	    for at least 12m05s; stacks 614 KiB, and 2.3 MiB of heap that only they keep
+ *	    for about 12m05s; stacks 614 KiB, and 2.3 MiB of heap that only they keep
  *	    goroutines 18, 19, 22, 31, …
  *	    main.(*Hub).wait        /src/hub.go:41
  *	    created by main.serve   /src/main.go:77
@@ -203,7 +203,7 @@ static void put_unreachable(struct gs__lines *t, const struct gs_leak *l)
 	gs__put_line(t, GS__PLAIN);
 	gs_out_str(&t->line, "    ");
 	if (l->longest_wait_ns >= 0)
-		gs_out_printf(&t->line, "for at least %s; ", time_text(a, l->longest_wait_ns));
+		gs_out_printf(&t->line, "for about %s; ", time_text(a, l->longest_wait_ns));
 	gs_out_printf(&t->line, "stacks %s", bytes_text(a, l->stack_bytes));
 	if (l->held_bytes != UINT64_MAX)
 		gs_out_printf(&t->line, ", and %s of heap that only %s",

@@ -78,6 +78,7 @@ struct gs_leaks_result {
 	int64_t mark_ns;               /* of the last look */
 	uint32_t looks;                /* that marked the heap */
 	bool still;                    /* the target did not move: one look is proof */
+	int64_t paused_ns;             /* it was stopped for so long; 0: it was not */
 	uint64_t candidates_dismissed; /* of the first look, that the second did not confirm */
 	int64_t watched_ns;
 	int exit_status; /* of a program that leaks started; -1: none */

@@ -331,6 +331,28 @@ def growth():
         tap.ok(r.code == OK and 'no leaks found' in r.text, 'no growth any more', r)
 
 
+def service():
+    """What swings with the load is no growth; two a second are, among a thousand that end."""
+    with Target(target_path('leaks', 'newest', 'stripped'), '-what', 'service') as target:
+        time.sleep(1)
+        before = target.command('service')
+        r = gosonde('leaks', target.pid, '--growth', '--watch', '9s', '--format', 'json')
+        after = target.command('service')
+        names = [f['created_by']['function'] for f in r.json()['findings']]
+        if not tap.equal(names, ['main.handle'], 'service: the one go statement that leaves goroutines behind', r):
+            return
+        (f,) = r.json()['findings']
+        rate = (after['stayed'] - before['stayed']) / (after['seconds'] - before['seconds'])
+        told = f['evidence']['per_second']
+        tap.ok(rate * 0.75 <= told <= rate * 1.25, f'service: {told:.2f} a second, the program counts {rate:.2f}')
+        # Those that end soon are among them for a moment.
+        tap.ok(before['stayed'] <= f['count'] <= after['stayed'] + 40, f'service: {f["count"]} are there', before, after)
+        old = sum(n for age, n in f['ages'].items() if age not in ('<1s', '<10s', 'unknown'))
+        # Of those that were there before, the runtime says since when, to the collection before.
+        tap.ok(sum(f['ages'].values()) == f['count'] and f['ages']['<10s'] >= 12 and
+               old + f['ages']['unknown'] <= before['stayed'], 'service: how old they are', f['ages'], before, after)
+
+
 if __name__ == '__main__':
     what = sys.argv[1]
     RELEASE = sys.argv[2] if len(sys.argv) > 2 else 'newest'
@@ -342,4 +364,4 @@ if __name__ == '__main__':
     elif what == 'right':
         tap.run(shop_under_load, pointers_on_the_move, shop_that_leaks)
     else:
-        tap.run(growth)
+        tap.run(growth, service)

@@ -190,9 +190,9 @@ def idle():
     """Half closed connections that wait for their next use are none, but those that only one goroutine still has are."""
     with Target(target_path('conns', RELEASE, VARIANT), '-idle') as t:
         cases = {c['id']: c for c in t.command('cases')['cases']}
-        for extra in ([], ['--stop']):
+        for extra in ([], ['--unreachable', '--stop']):
             r = gosonde('leaks', t.pid, '--connections', '--after', '400ms', '--format', 'json', *extra)
-            found = {id for f in r.json()['findings'] for id in f['goroutine_ids']}
+            found = {id for f in r.json()['findings'] for id in f['goroutine_ids'] if f['kind'] == 'connection'}
             want = {id for id, c in cases.items() if c['state']}
             tap.ok(r.code == 10 and found == want and len(want) == 2 and len(cases) == 10,
                    f'idle{" stopped" if extra else ""}: pools, hijacked connections and clients of servers that ended',

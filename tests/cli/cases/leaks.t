@@ -18,7 +18,7 @@ $ gosonde leaks --format xml 1
 ! gosonde leaks: --format: "xml" is not one of text, json, pprof
 ? 2
 $ gosonde leaks --stop --growth 1
-! gosonde leaks: --stop: what is stopped does not grow
+! gosonde leaks: --stop is for --unreachable, which was not asked for
 ? 2
 $ gosonde leaks --
 ! gosonde leaks: -- is followed by no program

@@ -5,6 +5,8 @@
 //	-what churn    a right program that moves the only pointers to channels about, as fast as it can (-waiters,
 //	               -movers, -rest, -ballast MiB)
 //	-what growth   two go statements, one of which leaves goroutines behind on command
+//	-what service  one go statement each: goroutines that come and go with a load that swings, and in a saw-tooth, each
+//	               1.5 s; 1,000 a second that end soon, two of which stay each second; and a pool that was filled once
 //	-what none     nothing
 //	-load N        with any of them: N goroutines that replace objects of -ballast by new ones
 //	-end           end after the ready line, by returning from main
@@ -20,6 +22,7 @@
 //	spin            {"spin":true}  a goroutine runs that holds the only pointer to what another one waits for in a
 //	                               register
 //	unspin          {"spin":false} both end
+//	service         {"stayed":N,"seconds":X}   service: goroutines that have stayed, and for how long it runs
 package main
 
 import (
@@ -95,6 +98,76 @@ func grow(n int) {
 		}()
 	}
 	group.Wait()
+}
+
+// ---- service ----
+
+var (
+	serviceBegan time.Time
+	stayed       int64
+)
+
+//go:noinline
+func swing(n int64, group chan bool) {
+	for i := int64(0); i < n; i++ {
+		go func() { <-group }()
+	}
+}
+
+//go:noinline
+func saw(group chan bool) {
+	go func() { <-group }()
+}
+
+//go:noinline
+func handle(stays bool) {
+	go func() {
+		if stays {
+			atomic.AddInt64(&stayed, 1)
+			<-stay
+		}
+		time.Sleep(5 * time.Millisecond)
+	}()
+}
+
+//go:noinline
+func startPool() {
+	for i := 0; i < 50; i++ {
+		go func() { <-stay }()
+	}
+}
+
+func service() {
+	serviceBegan = time.Now()
+	startPool()
+	go func() { // load that swings between 40 and 200
+		for {
+			for _, n := range []int64{40, 120, 200, 160, 80} {
+				group := make(chan bool)
+				swing(n, group)
+				time.Sleep(300 * time.Millisecond)
+				close(group)
+			}
+		}
+	}()
+	go func() {
+		for {
+			group := make(chan bool)
+			for i := 0; i < 100; i++ {
+				saw(group)
+				time.Sleep(15 * time.Millisecond)
+			}
+			close(group)
+		}
+	}()
+	go func() { // by the clock, as sleeps are longer than asked
+		for n := 0; ; n++ {
+			if ahead := time.Duration(n)*time.Millisecond - time.Since(serviceBegan); ahead > 0 {
+				time.Sleep(ahead)
+			}
+			handle(n%500 == 0)
+		}
+	}()
 }
 
 // ---- churn ----
@@ -210,6 +283,9 @@ func commands() map[string]func() map[string]interface{} {
 			spinEnd()
 			return answer{"spin": false}
 		},
+		"service": func() map[string]interface{} {
+			return answer{"stayed": atomic.LoadInt64(&stayed), "seconds": time.Since(serviceBegan).Seconds()}
+		},
 		"grow": func() map[string]interface{} {
 			grow(10)
 			return answer{"grown": 10}
@@ -243,6 +319,8 @@ func main() {
 		startLeaks()
 	case "live":
 		startLive()
+	case "service":
+		service()
 	case "churn":
 		churn()
 	}
