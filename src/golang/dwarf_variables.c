@@ -252,7 +252,7 @@ static int read_vars(int fd, void *out, size_t out_bytes, const void *ctx)
 	gs__vars_take_wrappers(&c);
 	for (uint32_t i = 1; i <= c.out->n_types; i++)
 		take_type(&c, i);
-	return c.out->n_vars ? 0 : 1;
+	return c.out->n_vars || c.out->n_locals || c.out->n_captures ? 0 : 1;
 }
 
 /* --- in the parent ------------------------------------------------------------------------------------------------ */
@@ -272,11 +272,11 @@ struct gs__vars *gs__go_vars_free(struct gs__vars *v)
 	return NULL;
 }
 
-int gs__go_dwarf_vars(int fd, struct gs__vars *v, struct gs_err *err)
+int gs__go_dwarf_vars(int fd, struct gs__vars *v, const struct gs__sandbox_limits *limits,
+		      struct gs_err *err)
 {
 	uint8_t nothing;
-	int r = gs__sandbox_run(fd, read_vars, &v, &gs__go_dwarf_limits, &nothing, sizeof(nothing),
-				err);
+	int r = gs__sandbox_run(fd, read_vars, &v, limits, &nothing, sizeof(nothing), err);
 
 	if (r < 0)
 		return gs_fail_in(err, r, "cannot read variables from DWARF");

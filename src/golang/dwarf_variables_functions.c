@@ -139,8 +139,8 @@ static void take_locals(struct gs__vars_child *c, Dwarf_Die *function, uint32_t 
 		default:
 			break;
 		}
-		/* Where to go on when this one is done. */
-		while (depth > 0 && dwarf_siblingof(&stack[depth - 1], &stack[depth - 1]) != 0)
+		/* Where to go on when all inside of this one is done. */
+		if (dwarf_siblingof(die, die) != 0)
 			depth--;
 		if (deeper)
 			stack[depth++] = inner;

@@ -10,6 +10,7 @@
 #include <gosonde/err.h>
 
 #include "golang/dwarf_variables.h"
+#include "golang/sandbox.h"
 
 enum {
 	GS__PCS_MAX = 64 << 10,
@@ -79,7 +80,8 @@ struct gs__vars *gs__go_vars_free(struct gs__vars *v);
  * Run the child. Afterwards it is gone, so that @v does not change any more; but every number in it is foreign.
  * @return 0; 1 if there is no DWARF of variables; negative.
  */
-GS_CHECKED int gs__go_dwarf_vars(int fd, struct gs__vars *v, struct gs_err *err);
+GS_CHECKED int gs__go_dwarf_vars(int fd, struct gs__vars *v,
+				 const struct gs__sandbox_limits *limits, struct gs_err *err);
 /** gs_go_dwarf_variables() from what the child said; apart, for tests. */
 GS_CHECKED int gs__go_make_vars(const struct gs__vars *v, const struct gs_image *img, uint64_t bias,
 				gs_addr types_at, struct gs_go_types *types,

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "golang/dwarf_variables.h"
 #include "golang/dwarf_variables_private.h"
+#include "golang/layout_internal.h"
 #include "golang/types_private.h"
 
 enum { TRIES = 256 };
@@ -402,7 +403,7 @@ int gs_go_dwarf_variables(int fd, const struct gs_image *img, uint64_t bias, gs_
 		return gs_fail(err, -ENOMEM, 0, "cannot read variables from DWARF: no memory");
 	for (uint32_t i = 0; i < n_pcs && i < GS__PCS_MAX; i++)
 		v->pc[v->n_pcs++] = pcs[i] - bias;
-	r = gs__go_dwarf_vars(fd, v, err);
+	r = gs__go_dwarf_vars(fd, v, &gs__go_dwarf_limits, err);
 	return r == 0 ? gs__go_make_vars(v, img, bias, types_at, types, ret, err) : r;
 }
 

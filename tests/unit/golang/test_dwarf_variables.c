@@ -122,6 +122,101 @@ static void right_answers(void **state)
 	(void)state;
 }
 
+static void local(struct world *w, const char *name, uint32_t number, struct gs__local l)
+{
+	l.name = text(w, name);
+	l.type = number;
+	w->v->local[w->v->n_locals++] = l;
+}
+
+static void capture(struct world *w, const char *name, uint32_t number, uint64_t function,
+		    uint32_t offset)
+{
+	w->v->capture[w->v->n_captures++] = (struct gs__capture){
+		.function = function, .offset = offset, .name = text(w, name), .type = number
+	};
+}
+
+/* At two pcs, in any order; parts of a variable stand together. */
+static void locals(void **state)
+{
+	struct world w;
+	const struct gs_go_locals *at;
+	uint32_t s, p;
+
+	world_init(&w);
+	s = type(&w, "[]int", GS_GO_KIND_SLICE, 24);
+	p = type(&w, "*[]int", GS_GO_KIND_POINTER, 0);
+	w.v->type[s - 1].elem = type(&w, "int", GS_GO_KIND_INT, 8);
+	w.v->type[p - 1].elem = s;
+	w.v->pc[0] = 0x10;
+	w.v->pc[1] = 0x20;
+	w.v->n_pcs = 2;
+	local(&w, "p", p, (struct gs__local){ .pc = 1, .variable = 1, .offset = 8 });
+	local(&w, "s", s, (struct gs__local){ .pc = 0, .variable = 2, .at = 16, .bytes = 8 });
+	local(&w, "s", s, (struct gs__local){ .pc = 0, .variable = 2, .offset = -40, .bytes = 8 });
+	local(&w, "e", s, (struct gs__local){ .pc = 1, .variable = 3, .indirect = true });
+	/* no such pc, no type, behind the end, too large, beyond all addresses */
+	local(&w, "x", p, (struct gs__local){ .pc = 2 });
+	local(&w, "x", 0, (struct gs__local){ .bytes = 8 });
+	local(&w, "x", s, (struct gs__local){ .at = 32, .bytes = 8 });
+	local(&w, "x", s, (struct gs__local){ .at = UINT32_MAX, .bytes = 8 });
+	local(&w, "x", s, (struct gs__local){ .bytes = 32 });
+	local(&w, "x", s, (struct gs__local){ .offset = INT32_MAX, .bytes = 8 });
+	local(&w, "x", s, (struct gs__local){ .indirect = true, .bytes = 24 });
+	gs_assert_ok(make(&w), &w.err);
+	assert_int_equal(w.all.n_at, 2);
+	at = gs_go_locals_at(&w.all, 0x1010);
+	assert_true(at && at->n == 2 && at->local[0].at == 0 && at->local[1].at == 16);
+	assert_int_equal(at->local[0].offset, -40);
+	at = gs_go_locals_at(&w.all, 0x1020);
+	assert_true(at && at->n == 2 && at->local[0].bytes == 8 && at->local[1].bytes == 8);
+	assert_string_equal(at->local[0].type->elem->name, "[]int");
+	assert_true(at->local[1].indirect);
+	assert_null(gs_go_locals_at(&w.all, 0x1018));
+	w.v->n_locals = GS__LOCALS_MAX + 1;
+	gs_assert_fails(-GS_E_BAD_DATA, "counts", make(&w), &w.err);
+	w.v->n_locals = 0;
+	w.v->n_pcs = GS__PCS_MAX + 1;
+	gs_assert_fails(-GS_E_BAD_DATA, "counts", make(&w), &w.err);
+	world_deinit(&w);
+	(void)state;
+}
+
+static void closures(void **state)
+{
+	struct world w;
+	const struct gs_go_closure *c;
+	uint32_t i, p, shape;
+
+	world_init(&w);
+	i = type(&w, "int", GS_GO_KIND_INT, 8);
+	p = type(&w, "*int", GS_GO_KIND_POINTER, 0);
+	w.v->type[p - 1].elem = i;
+	shape = type(&w, "*go.shape.int", GS_GO_KIND_POINTER, 0);
+	w.v->type[shape - 1].elem = i;
+	capture(&w, "&b", p, 0x20, 16);
+	capture(&w, "c", p, 0x10, 8);
+	capture(&w, "a", i, 0x20, 8);
+	/* where the function is, an address that is none, no type, a shape */
+	capture(&w, "x", i, 0x20, 0);
+	capture(&w, "&x", i, 0x20, 24);
+	capture(&w, "x", 0, 0x20, 24);
+	capture(&w, "x", shape, 0x20, 24);
+	gs_assert_ok(make(&w), &w.err);
+	assert_int_equal(w.all.n_closures, 2);
+	c = gs_go_closure_of(&w.all, 0x1020);
+	assert_true(c && c->n == 2);
+	assert_string_equal(c->capture[0].name, "a");
+	assert_string_equal(c->capture[1].name, "b");
+	assert_true(!c->capture[0].maybe_value && c->capture[1].maybe_value);
+	assert_null(gs_go_closure_of(&w.all, 0x1018));
+	w.v->n_captures = GS__CAPTURES_MAX + 1;
+	gs_assert_fails(-GS_E_BAD_DATA, "counts", make(&w), &w.err);
+	world_deinit(&w);
+	(void)state;
+}
+
 static void lies(void **state)
 {
 	struct world w;
@@ -167,13 +262,18 @@ static void noise(void **state)
 
 		world_init(&w);
 		w.v->n_vars = 50;
+		w.v->n_pcs = 20;
+		w.v->n_locals = 50;
+		w.v->n_captures = 50;
 		w.v->n_types = 50;
 		w.v->n_fields = 200;
 		w.v->n_text = 400;
-		for (int part = 0; part < 4; part++) {
+		for (int part = 0; part < 6; part++) {
 			p = part == 0   ? (uint8_t *)w.v->var
 			    : part == 1 ? (uint8_t *)w.v->type
 			    : part == 2 ? (uint8_t *)w.v->field
+			    : part == 3 ? (uint8_t *)w.v->local
+			    : part == 4 ? (uint8_t *)w.v->capture
 					: (uint8_t *)w.v->text;
 			for (size_t i = 0; i < 3000; i++) {
 				random = random * 6364136223846793005u + 1442695040888963407u;
@@ -181,6 +281,12 @@ static void noise(void **state)
 			}
 		}
 		gs_assert_ok(make(&w), &w.err);
+		for (uint32_t i = 0; i < w.all.n_at; i++)
+			for (uint32_t k = 0; k < w.all.at[i].n; k++)
+				assert_true(w.all.at[i].local[k].bytes);
+		for (uint32_t i = 0; i < w.all.n_closures; i++)
+			for (uint32_t k = 0; k < w.all.closure[i].n; k++)
+				assert_true(w.all.closure[i].capture[k].type);
 		for (uint32_t i = 0; i < w.n; i++) {
 			const struct gs_go_type *t = w.var[i].type;
 
@@ -222,10 +328,9 @@ static void no_dwarf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(right_answers),
-		cmocka_unit_test(lies),
-		cmocka_unit_test(noise),
-		cmocka_unit_test(no_dwarf),
+		cmocka_unit_test(right_answers), cmocka_unit_test(locals),
+		cmocka_unit_test(closures),      cmocka_unit_test(lies),
+		cmocka_unit_test(noise),         cmocka_unit_test(no_dwarf),
 	};
 
 	return gs_test_main(tests);
