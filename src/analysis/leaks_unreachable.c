@@ -164,18 +164,17 @@ static void note_runners(struct gs_leaks *l)
 /* Goroutines whose registers were not seen and could hold what suspects wait for. */
 static uint64_t unseen_registers(const struct gs_leaks *l)
 {
+	const struct gs_incomplete_list *inc = &l->look_incomplete;
 	uint64_t n = 0;
+	bool unseen = false;
 
 	if (!l->o.still)
 		return l->n_runners;
-	for (uint32_t i = 0; i < l->look_incomplete.n; i++)
-		if (strcmp(l->look_incomplete.item[i].what, "running_without_registers") == 0)
-			n = l->look_incomplete.item[i].count;
-	// One of them ended the program, unless that was main, which is not counted.
-	for (uint32_t i = 0; l->o.ended && i < l->look->n; i++)
-		if (l->look->g[i].main && l->look->g[i].state == GS_G_RUNNING)
-			return n;
-	return l->o.ended && n ? n - 1 : n;
+	for (uint32_t i = 0; i < inc->n; i++)
+		unseen |= strcmp(inc->item[i].what, "running_without_registers") == 0;
+	for (uint32_t i = 0; unseen && i < l->look->n; i++)
+		n += l->look->g[i].state == GS_G_RUNNING && !l->look->g[i].system;
+	return l->o.ended && n ? n - 1 : n; // one of them ended the program
 }
 
 /* ---- kinds ---- */

@@ -245,4 +245,5 @@ func startLeaks() {
 	leakChain()
 	leakContext()
 	leakHolder()
+	leakHidden()
 }
