@@ -4,7 +4,8 @@
 
 /*
  * Live objects by type, and by the root that keeps them. Types come from the allocator's headers (Go 1.22 and later), from
- * interface values, from DWARF types of global variables, and go along pointers by the runtime's own type descriptors.
+ * interface values, from DWARF types of variables (global, local, captured), and go along pointers by the runtime's own
+ * descriptors.
  * Channels and closures show themselves what they are. Without symbols and headers (stripped, up to Go 1.21) only what
  * interfaces and channels lead to has a type.
  *
