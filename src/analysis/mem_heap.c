@@ -14,7 +14,7 @@
  *   freed), or put back as part of a huge page.
  * - Present, but neither: inside of a huge page it is address space that was never used; else the heap has changed while it was
  *   read (a page that was free when spans were read, and in use when free pages were). If that is more than a hundredth
- *   of RSS the heap is read again, which tells whose these pages have become.
+ *   of RSS the heap is read again, which tells whose these pages have become; what is left is asked for span by span.
  *
  * Objects divide into those that were live at the last collection and those made since by the collector's counters.
  */
@@ -25,6 +25,7 @@
 
 #define CHANGED_MAX (1u << 18)
 #define READ_AGAIN 3
+#define ASKED_MAX (1u << 16) /* questions about single spans */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -294,26 +295,33 @@ static const struct gs_rt_free_range *free_from(const struct gs_rt_heap *h, gs_a
 	return lo < n ? &f[lo] : NULL;
 }
 
+/* To the classes of the span @s, @n resident bytes that it was found to own only later. */
+static void to_span(struct gs__heap_walk *w, const struct gs_rt_span *s, uint64_t n)
+{
+	uint64_t objects;
+
+	if (s->state != GS_RT_SPAN_IN_USE) {
+		resident(w, s->flags & GS_RT_SPAN_STACK ? GS_MEM_STACKS : GS_MEM_GC_WORK, n, false);
+		return;
+	}
+	objects = min_u64(n, (uint64_t)((double)n * (double)object_bytes(s) /
+					((double)s->n_pages * GS_RT_PAGE)));
+	resident(w, GS_MEM_HEAP_NEW, objects, false);
+	resident(w, GS_MEM_HEAP_UNUSED, n - objects, false);
+}
+
 /* What became of [start, end). @return how much of it has one owner now; *ret_known false: none still. */
 static uint64_t new_owner(struct gs__heap_walk *w, const struct gs_rt_heap *h, gs_addr start,
 			  gs_addr end, bool *ret_known)
 {
 	const struct gs_rt_span *s = gs_rt_heap_find(gs_rt_heap_index(h), start);
 	const struct gs_rt_free_range *f = s ? NULL : free_from(h, start);
-	uint64_t n, objects;
+	uint64_t n;
 
 	*ret_known = true;
 	if (s) {
 		n = min_u64(end, span_end(s)) - start;
-		if (s->state != GS_RT_SPAN_IN_USE) {
-			resident(w, s->flags & GS_RT_SPAN_STACK ? GS_MEM_STACKS : GS_MEM_GC_WORK, n,
-				 false);
-			return n;
-		}
-		objects = min_u64(n, (uint64_t)((double)n * (double)object_bytes(s) /
-						((double)s->n_pages * GS_RT_PAGE)));
-		resident(w, GS_MEM_HEAP_NEW, objects, false);
-		resident(w, GS_MEM_HEAP_UNUSED, n - objects, false);
+		to_span(w, s, n);
 		return n;
 	}
 	if (f && f->start <= start) {
@@ -326,34 +334,67 @@ static uint64_t new_owner(struct gs__heap_walk *w, const struct gs_rt_heap *h, g
 	return min_u64(n, end - start);
 }
 
+/* Read the heap again for what nobody owned. */
+static bool read_again(struct gs__heap_walk *w)
+{
+	GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
+	struct gs_incomplete_list inc = { 0 };
+	struct gs__changed *before = w->changed;
+	uint32_t n = w->n_changed;
+
+	// The first reading succeeded; if this one does not the pages stay as they are.
+	if (gs_rt_heap_read(w->l->rt, &h, &inc, NULL) < 0)
+		return false;
+	w->changed = NULL;
+	w->n_changed = w->changed_cap = 0;
+	w->changed_bytes = 0;
+	for (uint32_t k = 0; k < n; k++)
+		for (gs_addr at = before[k].start; at < before[k].end;) {
+			bool known;
+			uint64_t bytes = new_owner(w, h, at, before[k].end, &known);
+
+			if (!known)
+				changed(w, at, at + bytes);
+			at += bytes;
+		}
+	free(before);
+	return true;
+}
+
+/* Ask about what is left page by page: then there is no time in which it could change hands unseen. */
+static void ask(struct gs__heap_walk *w)
+{
+	uint32_t left = ASKED_MAX;
+
+	for (uint32_t k = 0; k < w->n_changed; k++) {
+		const struct gs__changed *c = &w->changed[k];
+
+		for (gs_addr at = c->start; at < c->end;) {
+			uint64_t n = min_u64(GS_RT_PAGE - at % GS_RT_PAGE, c->end - at);
+			struct gs_rt_span s;
+			int is = left ? gs_rt_heap_ask(w->l->heap, at, &s) : -1;
+
+			left -= left > 0;
+			if (is > 0) {
+				n = min_u64(c->end, span_end(&s)) - at;
+				to_span(w, &s, n);
+			} else {
+				resident(w, is == 0 ? GS_MEM_HEAP_FREE : GS_MEM_UNEXPLAINED, n,
+					 false);
+			}
+			at += n;
+		}
+	}
+}
+
 static void resolve_changed(struct gs__heap_walk *w)
 {
 	uint64_t little = w->l->r.rss_bytes / 100;
 
-	for (int i = 0; i < READ_AGAIN && w->changed_bytes > little; i++) {
-		GS_CLEANUP(gs_rt_heap_freep) struct gs_rt_heap *h = NULL;
-		struct gs_incomplete_list inc = { 0 };
-		struct gs__changed *before = w->changed;
-		uint32_t n = w->n_changed;
-
-		// The first reading succeeded; if this one does not the pages stay unexplained.
-		if (gs_rt_heap_read(w->l->rt, &h, &inc, NULL) < 0)
+	for (int i = 0; i < READ_AGAIN && w->changed_bytes > little; i++)
+		if (!read_again(w))
 			break;
-		w->changed = NULL;
-		w->n_changed = w->changed_cap = 0;
-		w->changed_bytes = 0;
-		for (uint32_t k = 0; k < n; k++)
-			for (gs_addr at = before[k].start; at < before[k].end;) {
-				bool known;
-				uint64_t bytes = new_owner(w, h, at, before[k].end, &known);
-
-				if (!known)
-					changed(w, at, at + bytes);
-				at += bytes;
-			}
-		free(before);
-	}
-	resident(w, GS_MEM_UNEXPLAINED, w->changed_bytes, false);
+	ask(w);
 	free(w->changed);
 	w->changed = NULL;
 }

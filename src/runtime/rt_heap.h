@@ -147,6 +147,10 @@ static inline const struct gs_rt_span *gs_rt_heap_find(const struct gs_rt_page_i
 	return i == GS_RT_NO_SPAN ? NULL : &x->span[i];
 }
 
+/** Whose the page at @addr is now, whatever was read before (runtime/mheap.go, spanOf). *ret has no objects counted.
+ *  @return 1: *ret is the span that contains it; 0: it is free; -1: not known (no arena, or unreadable). */
+GS_CHECKED int gs_rt_heap_ask(const struct gs_rt_heap *h, gs_addr addr, struct gs_rt_span *ret);
+
 /** An allocation site of the runtime's memory profile (runtime.mbuckets; mprof.go). */
 struct gs_rt_mem_record {
 	const struct gs_stack *stack; /* lives as long as the gs_rt */

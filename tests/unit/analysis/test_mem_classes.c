@@ -165,6 +165,12 @@ static struct gs_rt_span a_span(uint64_t page, uint32_t pages, uint8_t state, ui
 
 struct made_heap {
 	struct gs_rt_heap heap;
+	struct gs_rt rt;
+	struct gs_go_layout layout;
+	struct gs_memory mem;
+	struct gs__heap_arena listed;
+	uint64_t asked_page; /* its span is … */
+	uint8_t asked[512];  /* … this one; no other page has one */
 	struct gs_memory_look look;
 	struct gs_rt_span span[5];
 	struct gs_rt_free_range range[3];
@@ -173,6 +179,28 @@ struct made_heap {
 	uint32_t page[8192];
 	uint32_t *pages[1];
 };
+
+enum { INFO = 0x10000, MSPAN = 0x1000 };
+
+/* What is read when a page is asked about. */
+static int read_asked(void *ctx, struct gs_read *reads, size_t n, struct gs_err *err)
+{
+	struct made_heap *m = (struct made_heap *)ctx;
+	uint64_t spans = INFO + (uint64_t)m->layout.offset[GS_GO_HEAP_ARENA_SPANS];
+
+	(void)err;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t mspan = m->asked_page && reads[i].addr == spans + 8 * m->asked_page ? MSPAN
+											     : 0;
+
+		reads[i].result = m->asked_page ? 0 : -GS_E_FAULT;
+		if (reads[i].addr == MSPAN)
+			memcpy(reads[i].buf, m->asked, reads[i].len);
+		else
+			memcpy(reads[i].buf, &mspan, 8);
+	}
+	return 0;
+}
 
 /* Pages: 0 small objects, half used; 1..4 a large object; 5..8 stacks; 9 work buffers; 10..13 free; 14..17 returned;
  * 18 small objects, all used. */
@@ -207,6 +235,14 @@ static void make_heap(struct made_heap *m)
 						   .arena = (const uint32_t *const *)m->pages,
 						   .span = m->span };
 	m->heap.stats.heap_marked = 8 * KB;
+	assert_int_equal(gs_go_layout_table(27, GS_ARCH_AMD64, &m->layout, NULL), 0);
+	m->mem = (struct gs_memory){ .readv = read_asked, .ctx = m };
+	m->rt.mem = &m->mem;
+	m->heap.rt = &m->rt;
+	m->heap.layout = &m->layout;
+	m->heap.arena_base = 1ull << 47;
+	m->listed = (struct gs__heap_arena){ (ARENA + (1ull << 47)) / GS_RT_ARENA, INFO };
+	m->heap.arena = &m->listed;
 	m->look.heap = &m->heap;
 	m->look.arena = gs_arena_new(0);
 	m->look.stack = m->stack;
@@ -302,6 +338,36 @@ static void test_heap_sparse(void **state)
 }
 
 /* Numbers that a torn span may show. */
+/* Pages that nobody owned when the heap was read are asked about. */
+static void test_heap_asked(void **state)
+{
+	struct gs__heap_walk w;
+	struct made_heap m;
+
+	(void)state;
+	for (int is = 0; is < 4; is++) {
+		make_heap(&m);
+		gs__heap_begin(&w, &m.look);
+		gs__heap_resident(&w, ARENA + 20 * PAGE, ARENA + 24 * PAGE, false);
+		m.asked_page = is ? 21 : 0; // in a span of four pages; 0: nothing can be read
+		memcpy(m.asked + m.layout.offset[GS_GO_MSPAN_START_ADDR],
+		       &(uint64_t){ ARENA + 20 * PAGE }, 8);
+		m.asked[m.layout.offset[GS_GO_MSPAN_NPAGES]] = is == 2 ? 1 : 3; // a stale entry
+		m.asked[m.layout.offset[GS_GO_MSPAN_STATE]] = is == 3 ? GS_RT_SPAN_MANUAL
+								      : GS_RT_SPAN_IN_USE;
+		memcpy(m.asked + m.layout.offset[GS_GO_MSPAN_ELEMSIZE], &(uint64_t){ PAGE }, 8);
+		m.asked[m.layout.offset[GS_GO_MSPAN_ALLOC_COUNT]] = 3;
+		gs__heap_end(&w);
+		assert_int_equal(res(&m, GS_MEM_UNEXPLAINED), is ? 0 : 4 * PAGE);
+		assert_int_equal(res(&m, GS_MEM_HEAP_NEW), is == 1 ? 2 * PAGE : 0);
+		assert_int_equal(res(&m, GS_MEM_STACKS), is == 3 ? 2 * PAGE : 0);
+		assert_int_equal(res(&m, GS_MEM_HEAP_FREE), is == 0   ? 0
+							    : is == 2 ? 4 * PAGE
+								      : 2 * PAGE);
+		end_heap(&m);
+	}
+}
+
 static void test_heap_absurd(void **state)
 {
 	struct made_heap m;
@@ -587,6 +653,7 @@ int main(void)
 		cmocka_unit_test(test_heap_all_present),
 		cmocka_unit_test(test_heap_in_pieces),
 		cmocka_unit_test(test_heap_sparse),
+		cmocka_unit_test(test_heap_asked),
 		cmocka_unit_test(test_heap_absurd),
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_chunks_hostile),
