@@ -5,7 +5,7 @@
  *
  *	heap_dump [--exe FILE] [--conservative] [--walk] [--ask FILE] PID|CORE
  *
- * --conservative takes every word of stacks for a pointer. --walk marks with a visitor that follows every word of every
+ * --conservative takes every word of stacks for a pointer. --walk marks with a visitor that follows the pointers of every
  * object, instead of draining. FILE has addresses, one per line in hexadecimal with all bits inverted (so that asking
  * does not keep them alive); each is answered with a line "marked", "unmarked" or "none" (no slot). The last line
  * is JSON.
@@ -115,7 +115,8 @@ static int on_object(void *ctx, const struct gs_heap_object *o)
 	d->visited += o->offset == 0;
 	d->visited_bytes += o->offset == 0 ? o->size : 0;
 	for (uint64_t i = 0; i < o->n_bytes / sizeof(*w); i++)
-		follow(d, w[i]);
+		if (!o->pointer_bits || o->pointer_bits[i / 64] >> i % 64 & 1)
+			follow(d, w[i]);
 	return 0;
 }
 
