@@ -4,6 +4,8 @@
  *
  * mheap_ lists their numbers (runtime/mheap.go: allArenas up to Go 1.24; heapArenas and userArenaArenas since).
  * arenas[0] points to a table of heapArena pointers by number; on 64-bit Linux it is the only first-level entry.
+ * Those of user arenas (GOEXPERIMENT=arenas, 1.20 and later) are in no list before that; they follow each other from where
+ * mallocinit lets them begin (malloc.go, userArena.arenaHints).
  * The numbers count from arenaBaseOffset: -2^47 on amd64, where heap addresses are signed, 0 on arm64.
  */
 #include "runtime/rt_heap_private.h"
@@ -64,6 +66,27 @@ static int read_list(struct gs_rt_heap *h, gs_addr at, struct gs_incomplete_list
 			gs_incomplete_add(inc, "heap_arenas_bad", 1,
 					  "the list of arenas names one outside of the address "
 					  "space");
+	}
+	return 0;
+}
+
+/* User arenas that no list has: up to the first number without a heapArena. */
+static int find_user_arenas(struct gs_rt_heap *h, struct gs_err *err)
+{
+	bool amd64 = h->layout->arch == GS_ARCH_AMD64;
+	gs_addr first = amd64 ? 0x40c000000000 : 0x404000000000;
+	uint64_t number = (first + h->arena_base) / GS_RT_ARENA, info[RUN];
+	struct gs__heap_arena *grown;
+
+	if (gs_go_has(h->layout, GS_GO_MHEAP_USER_ARENA_ARENAS) || h->layout->minor < 20 ||
+	    gs_memory_read(h->rt->mem, h->l2 + number * 8, info, sizeof(info), NULL) < 0)
+		return 0;
+	for (uint32_t i = 0; i < RUN && info[i] && h->n_arenas < GS__HEAP_MAX_ARENAS; i++) {
+		grown = gs_array_resize(h->arena, h->n_arenas + 1ul, sizeof(*h->arena));
+		if (!grown)
+			return gs_fail(err, -ENOMEM, 0, "no memory for user arenas");
+		h->arena = grown;
+		h->arena[h->n_arenas++] = (struct gs__heap_arena){ .number = number + i };
 	}
 	return 0;
 }
@@ -153,6 +176,8 @@ int gs__heap_read_arenas(struct gs_rt_heap *h, struct gs_incomplete_list *inc, s
 		r = read_list(h, gs__heap_field(h, GS_GO_MHEAP_HEAP_ARENAS), inc, err);
 	if (r == 0)
 		r = read_list(h, gs__heap_field(h, GS_GO_MHEAP_USER_ARENA_ARENAS), inc, err);
+	if (r == 0)
+		r = find_user_arenas(h, err);
 	if (r < 0)
 		return gs_fail_in(err, r, "cannot read the list of the heap's arenas");
 	if (h->n_arenas) {
