@@ -42,12 +42,13 @@ static const struct gs_go_type *type_at(const struct maker *m, uint32_t number)
 	return number && number <= m->n_types ? m->known[number - 1] : NULL;
 }
 
-/* What follows the last dot outside of brackets: DWARF has the whole package path, the program only the package's name. */
+/* What follows the last dot of a name, before type arguments and what literals are made of: DWARF has the whole package path,
+ * the program only the package's name. */
 static const char *last_name(const char *s)
 {
 	const char *ret = s;
 
-	for (; *s && *s != '['; s++)
+	for (; *s && !strchr("[{( ", *s); s++)
 		if (*s == '.' || *s == '/')
 			ret = s + 1;
 	return ret;
