@@ -54,6 +54,15 @@ int gs__pages_failed(int error, struct gs_err *err)
 	return gs_fail(err, -error, 0, "cannot read which pages are present: %s", strerror(error));
 }
 
+/* Where the walk stopped, for there was no room for more regions. walk_end is not to be believed beyond that: it keeps where
+ * the kernel's own buffer of 512 regions was full the last time, which was flushed and the walk went on. */
+static gs_addr next_start(gs_addr start, const struct scan_arg *a, const struct scan_region *last)
+{
+	gs_addr at = a->walk_end > last->end ? a->walk_end : last->end;
+
+	return at > start && at <= a->end ? at : a->end;
+}
+
 int gs__scan(int fd, gs_addr start, gs_addr end, bool swapped,
 	     int (*visit)(void *ctx, const struct gs__scan_run *run), void *ctx, struct gs_err *err)
 {
@@ -90,9 +99,7 @@ int gs__scan(int fd, gs_addr start, gs_addr end, bool swapped,
 			if (r)
 				return r;
 		}
-		if (a.walk_end <= start || a.walk_end > end)
-			break;
-		start = a.walk_end;
+		start = n < REGIONS ? end : next_start(start, &a, &v[n - 1]);
 	}
 	return 0;
 }
