@@ -5,13 +5,15 @@
  * that has a sentence of its own. What is within noise (1 MB, a hundredth of RSS) is flat.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analysis/mem_growth.h"
 #include "analysis/mem_verdict.h"
 
 #define NOISE (1 << 20)
-#define GIVERS 3u /* named in a sentence */
+#define GIVERS 3u      /* named in a sentence */
+#define SHARES_MAX 64u /* told apart */
 
 /* ---- kinds ---- */
 
@@ -152,39 +154,85 @@ static unsigned int rank_of(const struct gs_mem_grower *g, unsigned int kind)
 	return is(g, "page faults");
 }
 
-/* The largest of the best that explain at least a tenth of @bytes; then of those that explain less. */
-static const struct gs_mem_grower *grower_of(const struct gs__verdicts *w, unsigned int kind,
-					     int64_t bytes)
+/* What one function did in one way, by whatever stacks: what a sentence tells of. */
+struct share {
+	const struct gs_mem_grower *g; /* the largest */
+	int64_t bytes;
+};
+
+struct shares {
+	struct share v[SHARES_MAX];
+	uint32_t n;
+};
+
+static bool same(const char *a, const char *b)
 {
-	const struct gs_mem_grower *best = NULL;
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_hand(const struct gs_mem_grower *a, const struct gs_mem_grower *b)
+{
+	const struct gs_frame *x = gs__mem_doer(a->stack, NULL), *y = gs__mem_doer(b->stack, NULL);
+
+	return same(a->what, b->what) && same(a->detail, b->detail) && same(a->cause, b->cause) &&
+	       same(x ? x->function : NULL, y ? y->function : NULL);
+}
+
+static void add_share(struct shares *s, const struct gs_mem_grower *g)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (!same_hand(s->v[i].g, g))
+			continue;
+		s->v[i].bytes += g->bytes;
+		if (size_of(g->bytes) > size_of(s->v[i].g->bytes))
+			s->v[i].g = g;
+		return;
+	}
+	if (s->n < SHARES_MAX)
+		s->v[s->n++] = (struct share){ g, g->bytes };
+}
+
+/* Those who made a kind of memory grow (@sign 1), or gave of it back (-1). Growers are sorted: from that end. */
+static void shares_of(const struct gs__verdicts *w, unsigned int kind, int sign, struct shares *ret)
+{
+	ret->n = 0;
+	for (uint32_t i = 0; i < w->r->n_growers; i++) {
+		const struct gs_mem_grower *g =
+			&w->r->growers[sign > 0 ? i : w->r->n_growers - 1 - i];
+
+		if (kind_of(g->class) == kind && g->bytes * sign > 0 && g->stack &&
+		    g->stack->n_frames)
+			add_share(ret, g);
+	}
+}
+
+/* The largest of the best that explain at least a tenth of @bytes; then of those that explain less. */
+static const struct share *grower_of(const struct shares *s, unsigned int kind, int64_t bytes)
+{
+	const struct share *best = NULL;
 	bool best_much = false;
 
-	for (uint32_t i = 0; i < w->r->n_growers; i++) {
-		const struct gs_mem_grower *g = &w->r->growers[i];
-		bool much = g->bytes >= bytes / 10;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct share *x = &s->v[i];
+		bool much = x->bytes >= bytes / 10;
+		unsigned int rank = rank_of(x->g, kind),
+			     best_rank = best ? rank_of(best->g, kind) : 0;
 
-		if (kind_of(g->class) != kind || !g->stack || g->stack->n_frames == 0 ||
-		    g->bytes <= 0)
-			continue;
 		if (!best || (much && !best_much) ||
-		    (much == best_much && rank_of(g, kind) < rank_of(best, kind))) {
-			best = g;
+		    (much == best_much &&
+		     (rank < best_rank || (rank == best_rank && x->bytes > best->bytes)))) {
+			best = x;
 			best_much = much;
 		}
 	}
 	return best;
 }
 
-/* Who gave most back of a kind, among those that come after @after in the list (from its end; NULL: the first). */
-static const struct gs_mem_grower *giver_of(const struct gs__verdicts *w, unsigned int kind,
-					    const struct gs_mem_grower *after)
+static int most_given_first(const void *a, const void *b)
 {
-	uint32_t n = after ? (uint32_t)(after - w->r->growers) : w->r->n_growers;
+	const struct share *x = a, *y = b;
 
-	for (; n > 0 && w->r->growers[n - 1].bytes < 0; n--)
-		if (kind_of(w->r->growers[n - 1].class) == kind)
-			return &w->r->growers[n - 1];
-	return NULL;
+	return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
 /* Who advised huge pages for this kind of memory, or made them. */
@@ -212,17 +260,18 @@ static void add_frames(struct gs_mem_verdict *v, const struct gs_mem_grower *g)
 /* ---- sentences ---- */
 
 /* " made by main.load → unix.Mmap cache.go:88, never unmapped"; with its part of @bytes if that is not nearly all. */
-static const char *grown_words(const struct gs_mem_grower *g, unsigned int kind, int64_t bytes,
+static const char *grown_words(const struct share *share, unsigned int kind, int64_t bytes,
 			       char *buf, size_t size)
 {
+	const struct gs_mem_grower *g = share ? share->g : NULL;
 	struct gs__sizes s = { 0 };
 	char by[480], part[64] = "";
 
 	buf[0] = '\0';
 	if (!g || !made_by(g->stack, by, sizeof(by))[0])
 		return buf;
-	if (g->bytes < bytes / 10 * 8)
-		snprintf(part, sizeof(part), ", %s of it", gs__size(&s, size_of(g->bytes)));
+	if (share->bytes < bytes / 10 * 8)
+		snprintf(part, sizeof(part), ", %s of it", gs__size(&s, size_of(share->bytes)));
 	if (is(g, "dlopen"))
 		snprintf(buf, size, "%s by dlopen of %.200s in %s", part[0] ? part : ",",
 			 g->detail ? g->detail : "the program itself", by);
@@ -263,17 +312,20 @@ static const char *huge_words(const struct gs__verdicts *w, unsigned int kind,
 static void say_growth(struct gs__verdicts *w, unsigned int kind, const struct change *c,
 		       const char *head, const char *tail)
 {
-	const struct gs_mem_grower *g = grower_of(w, kind, c->bytes);
+	const struct share *share;
 	char by[800], huge[700];
 	struct gs__sizes s = { 0 };
 	struct gs_mem_verdict *v;
+	struct shares shares;
 
-	grown_words(g, kind, c->bytes, by, sizeof(by));
+	shares_of(w, kind, 1, &shares);
+	share = grower_of(&shares, kind, c->bytes);
+	grown_words(share, kind, c->bytes, by, sizeof(by));
 	huge_words(w, kind, c, huge, sizeof(huge));
 	v = gs__say(w, (enum gs_mem_class_id)kind, c->bytes, grown_advice(kind),
 		    "%s%s in %s%s%s%s.", head, gs__size(&s, (uint64_t)c->bytes), kind_words(kind),
 		    by, huge, tail);
-	add_frames(v, g);
+	add_frames(v, share ? share->g : NULL);
 }
 
 /* "given back by the background scavenger": how and by whom. */
@@ -297,24 +349,25 @@ static const char *given_words(const struct gs_mem_grower *g, char *buf, size_t 
 }
 
 /* ", 32 MiB of it given back by …, 16 MiB unmapped by …": those that say a good part of it. */
-static const char *givers_words(const struct gs__verdicts *w, unsigned int kind, int64_t bytes,
-				char *buf, size_t size)
+static const char *givers_words(const struct shares *shares, int64_t bytes, char *buf, size_t size)
 {
-	const struct gs_mem_grower *g = giver_of(w, kind, NULL);
-	bool alone = g && g->bytes <= bytes / 10 * 8;
+	bool alone = shares->n && shares->v[0].bytes <= bytes / 10 * 8;
 	struct gs__sizes s = { 0 };
 	char how[800];
 	size_t len = 0;
 
 	buf[0] = '\0';
-	for (unsigned int n = 0; g && n < GIVERS && g->bytes <= bytes / 10 && len < size; n++) {
+	for (uint32_t i = 0; i < shares->n && i < (alone ? 1 : GIVERS) && len < size; i++) {
+		const struct share *x = &shares->v[i];
+
+		if (x->bytes > bytes / 10)
+			break;
 		len += (size_t)snprintf(buf + len, size - len, ", %s%s%s",
-					alone ? "" : gs__size(&s, (uint64_t)-g->bytes),
-					alone    ? ""
-					: n == 0 ? " of it "
-						 : " ",
-					given_words(g, how, sizeof(how)));
-		g = alone ? NULL : giver_of(w, kind, g);
+					alone ? "" : gs__size(&s, size_of(x->bytes)),
+					alone ? ""
+					: i   ? " "
+					      : " of it ",
+					given_words(x->g, how, sizeof(how)));
 	}
 	return buf;
 }
@@ -324,12 +377,15 @@ static void say_shrinking(struct gs__verdicts *w, unsigned int kind, const struc
 {
 	struct gs__sizes s = { 0 };
 	struct gs_mem_verdict *v;
+	struct shares shares;
 	char by[1200];
 
-	givers_words(w, kind, c->bytes, by, sizeof(by));
+	shares_of(w, kind, -1, &shares);
+	qsort(shares.v, shares.n, sizeof(shares.v[0]), most_given_first);
+	givers_words(&shares, c->bytes, by, sizeof(by));
 	v = gs__say(w, (enum gs_mem_class_id)kind, c->bytes, NULL, "%s%s less in %s%s.", head,
-		    gs__size(&s, (uint64_t)-c->bytes), kind_words(kind), by);
-	add_frames(v, giver_of(w, kind, NULL));
+		    gs__size(&s, size_of(c->bytes)), kind_words(kind), by);
+	add_frames(v, shares.n ? shares.v[0].g : NULL);
 }
 
 /* ---- the story ---- */

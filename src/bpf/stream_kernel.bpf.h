@@ -340,8 +340,22 @@ GS_INLINE void gs_learn_m(struct pt_regs *regs, uint32_t tid)
 		     gs_peek(v.m + (uint32_t)gs_config.m_curg) != g))
 		return;
 	v.procid = gs_peek(v.m + (uint32_t)gs_config.m_procid);
-	if (v.procid)
-		bpf_map_update_elem(&thread_ms, &tid, &v, BPF_ANY);
+	bpf_map_update_elem(&thread_ms, &tid, &v, BPF_ANY);
+}
+
+/* The M of a thread that is in C code; 0: not known. */
+GS_INLINE uint64_t gs_known_m(uint32_t tid)
+{
+	struct gs_thread_m *known = bpf_map_lookup_elem(&thread_ms, &tid);
+	uint64_t procid;
+
+	if (!known)
+		return 0;
+	procid = gs_peek(known->m + (uint32_t)gs_config.m_procid);
+	/* A new thread makes its first system calls before it has set it. */
+	if (!known->procid)
+		known->procid = procid;
+	return procid == known->procid ? known->m : 0;
 }
 
 /* On whose behalf a thread works. */
@@ -355,7 +369,6 @@ struct gs_behalf {
 GS_INLINE void gs_behalf_of(struct gs_behalf *b, uint64_t pc, uint64_t g, uint32_t tid)
 {
 	uint64_t m = 0, curg;
-	struct gs_thread_m *known;
 
 	b->goid = 0;
 	b->join = 0;
@@ -367,9 +380,7 @@ GS_INLINE void gs_behalf_of(struct gs_behalf *b, uint64_t pc, uint64_t g, uint32
 			return;
 		m = gs_peek(g + (uint32_t)gs_config.g_m);
 	} else {
-		known = bpf_map_lookup_elem(&thread_ms, &tid);
-		if (known && gs_peek(known->m + (uint32_t)gs_config.m_procid) == known->procid)
-			m = known->m;
+		m = gs_known_m(tid);
 	}
 	curg = m ? gs_peek(m + (uint32_t)gs_config.m_curg) : 0;
 	if (!curg || gs_peek(curg + (uint32_t)gs_config.g_m) != m)

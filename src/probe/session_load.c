@@ -169,6 +169,9 @@ static void configure(struct gs_probe_session *s, struct gs_stream_bpf *skel)
 
 	*config = s->plan->config;
 	config->tgid = (uint32_t)s->o.pid;
+	if (!(config->want &
+	      (GS_PROBE_WANT_MAPS | GS_PROBE_WANT_FAULT_SAMPLES | GS_PROBE_WANT_DLOPEN)))
+		bpf_map__set_max_entries(skel->maps.thread_ms, 1);
 	for (unsigned int i = 0; i < GS_WIRE_RINGS; i++)
 		bpf_map__set_max_entries(ring[i], (uint32_t)s->o.ring_bytes[i]);
 	skel->bss->gs_control.stopped = 1; // until everything is attached

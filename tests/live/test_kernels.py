@@ -41,6 +41,13 @@ sleep 4
 run mem gosonde mem $shop --watch 8s --format json
 run mem_user caps +sys_ptrace,+dac_read_search gosonde mem $shop --watch 4s --format json
 run leaks caps +sys_ptrace,+dac_read_search gosonde leaks $shop --format json
+mkfifo /tmp/commands
+/bin/memory_watch_c -mb 4 </tmp/commands >/tmp/memory.log 2>&1 &
+loader=$!
+exec 3>/tmp/commands
+for i in 1 2 3 4 5 6 7 8 9 10; do grep -q ready /tmp/memory.log && break; sleep 1; done
+(sleep 6; echo dlopen >&3; echo large >&3) &
+run loader gosonde mem $loader --watch 10s --format json
 uname -r >/out/release
 kill -0 $shop && echo alive >/out/alive
 wc -c </tmp/t.trace >/out/trace_bytes
@@ -86,9 +93,21 @@ def memory(series, r):
            f'{series}: without BPF: leaks finds what was planted', text(r, 'leaks.code'), text(r, 'leaks.err')[-600:])
 
 
+def loading(series, r):
+    """A uprobe in the C library, and stacks that go on from C to Go."""
+    d = document(r, 'loader')
+    if not tap.ok(d and text(r, 'loader.code') in ('0', '4'), f'{series}: mem of a program with C answers', text(r, 'loader.code'), text(r, 'loader.err')[-900:]):
+        return
+    growers = [g for c in d['growth'] for g in c['growers']]
+    for function, what in (('main.openCodec', 'dlopen'), ('main.loadImages', 'mmap')):
+        tap.ok(any(g['what'] == what and any(f['function'] == function for f in g['frames']) for g in growers),
+               f'{series}: {what} of {function}', json.dumps(growers)[:1500], text(r, 'loader.err')[-600:])
+
+
 def kernel(series):
     def on_kernel():
-        r = vm.run(series, SCRIPT, {'/bin/shop': target_path('shop')}, timeout=400)
+        r = vm.run(series, SCRIPT, {'/bin/shop': target_path('shop'), '/bin/memory_watch_c': target_path('memory_watch_c')},
+                   timeout=400)
         if not tap.ok(r.status is not None, f'{series}: the machine came up and ran the script', r.console[-1500:]):
             return
         tap.ok(text(r, 'release').startswith(series + '.'), f'{series}: the kernel is {text(r, "release")}')
@@ -106,6 +125,7 @@ def kernel(series):
         answers(series, r, 'user', 'without BPF', 1)
         tap.equal(text(r, 'nobody.code'), '3', f'{series}: a stranger is refused with exit code 3', text(r, 'nobody.err')[-600:])
         memory(series, r)
+        loading(series, r)
         tap.equal(text(r, 'alive'), 'alive', f'{series}: the target lives')
     on_kernel.__name__ = f'kernel {series}'
     return on_kernel

@@ -216,8 +216,8 @@ def malloc():
            'malloc: small blocks are main.loadNames\'', *seen.summary())
     seen.says('malloc', 'grew', 'the C heap (malloc)', 'C.fill')
     tap.ok(seen.growth['thread_stacks']['bytes'] > n['threads'] * 0.9 and
-           sum(g['bytes'] for g in seen.growers if g['class'] == 'thread_stacks') > n['threads'] * 0.5,
-           'malloc: stacks of threads, and somebody made them', *seen.summary())
+           sum(g['bytes'] for g in seen.by('main.callWorkers.func1', 'page faults', 'thread_stacks')) > n['threads'] * 0.4,
+           'malloc: stacks of threads, used by C for main.callWorkers.func1', *seen.summary())
     back = [g for g in after.by('main.dropNames') if g['bytes'] < 0]
     tap.ok(-sum(g['bytes'] for g in back) > n['small'] * 0.8, 'malloc: what was freed was given back in main.dropNames',
            *after.summary())

@@ -98,7 +98,9 @@ def test_text_growth():
     assert 'Go allocations, 6 times, estimated' in growth and 'dlopen' not in growth
     everything = text('shop', 'all')
     assert '-1.0 MiB  free Go heap pages' in everything
-    assert re.search(r'\n +shared libraries in use\n +dlopen, 1 time\n', everything), everything
+    assert re.search(r'\n +shared libraries in use\n +dlopen libz\.so\.1\S+, 1 call\n', everything), everything
+    assert re.search(r'\n +-1\.0 MiB  madvise MADV_DONTNEED by runtime\.sysUnused for the background scavenger, '
+                     r'3 calls over 3\.0 MiB\n', everything), everything
     assert 'GROWTH' not in text('core')
 
 
@@ -176,6 +178,10 @@ def test_json():
     assert [f['function'] for f in g['anonymous']['by']][:1] == ['golang.org/x/sys/unix.Mmap']
     assert g['anonymous']['growers'][0]['goroutine_id'] == 34 and g['heap_new']['growers'][0]['goroutine_id'] is None
     assert g['libraries']['bytes'] == 0 and g['libraries']['by'] == []
+    back = g['heap_free']['growers'][0]
+    assert [back[k] for k in ('what', 'detail', 'runtime', 'cause', 'bytes', 'asked_bytes')] == [
+        'madvise', 'MADV_DONTNEED', 'runtime.sysUnused', 'the background scavenger', -MB, 3 * MB]
+    assert g['anonymous']['growers'][0]['asked_bytes'] is None and g['anonymous']['growers'][0]['runtime'] is None
     assert d['watched_seconds'] == 60 and d['rss_before_bytes'] == RSS - 124 * MB
     assert d['heap'] == {'goal_bytes': 64 * MB, 'gc_percent': 100, 'memory_limit_bytes': None, 'gc_count': 12,
                          'last_gc_ago_seconds': 3.2}
