@@ -417,6 +417,82 @@ static void test_interrupted(void **state)
 			assert_int_equal(n++, 0);
 }
 
+struct told {
+	struct gs_rt_stack_frame frame[8];
+	uint32_t n, pointers;
+};
+
+static int tell_frames(void *ctx, uint32_t which, const struct gs_rt_stack_view *v)
+{
+	struct told *t = ctx;
+
+	assert_int_equal(which, 0);
+	assert_int_equal(t->pointers, 0); /* frames come first */
+	assert_true(v->len && v->at >= WORLD_STACKS && v->n_frames <= 8);
+	memcpy(t->frame, v->frame, v->n_frames * sizeof(t->frame[0]));
+	t->n = v->n_frames;
+	return 0;
+}
+
+static int count_pointers(void *ctx, uint32_t which, const struct gs_rt_pointer *p, size_t n)
+{
+	struct told *t = ctx;
+
+	(void)which;
+	(void)p;
+	t->pointers += (uint32_t)n;
+	return 0;
+}
+
+static struct told frames_of(struct gs_world *w, gs_rt_stack_fn *pointers)
+{
+	struct gs_incomplete_list inc = { 0 };
+	GS_CLEANUP(gs_rt_gs_freep) struct gs_rt_gs *gs = read_gs(w, &inc);
+	struct told t = { 0 };
+	struct gs_err err = { 0 };
+	uint32_t which = 0;
+
+	if (gs_rt_stack_frames(w->rt, gs, &which, 1, tell_frames, pointers, &t, &inc, &err) != 0)
+		fail_msg("%s", err.text);
+	return t;
+}
+
+/* Where frames end, and which calls they wait for; of those that were interrupted no call is known. */
+static void test_frames(void **state)
+{
+	static const struct made_frame frames[] = {
+		{ WORLD_GOPARK, 0x18, 0x20 },
+		{ WORLD_PREEMPT, 0x18, 0x20 },
+		{ WORLD_HOLDER, 0x20, WORLD_HOLDER_FRAME },
+		{ WORLD_HOLDER, 0x30, WORLD_HOLDER_FRAME },
+	};
+	struct gs_world *w = *state;
+	struct told t;
+	gs_addr sp;
+
+	world_add_parked(w, WORLD_HOLDER);
+	sp = put_frames(w, 0, frames, 4, 2);
+	put_holder(w, sp);
+	world_open_rt(w);
+	put_masks(w);
+	t = frames_of(w, NULL);
+	assert_int_equal(t.pointers, 0);
+	assert_true(t.n >= 4);
+	assert_int_equal(t.frame[0].pc, world_pc(w, WORLD_GOPARK, 0x18) - 1);
+	assert_int_equal(t.frame[1].pc, 0);
+	assert_int_equal(t.frame[1].cfa, sp);
+	assert_int_equal(t.frame[2].pc, 0);
+	assert_int_equal(t.frame[2].cfa, sp + WORLD_HOLDER_FRAME + 8);
+	assert_int_equal(t.frame[3].pc, world_pc(w, WORLD_HOLDER, 0x30) - 1);
+	assert_int_equal(t.frame[3].cfa, sp + 2 * (WORLD_HOLDER_FRAME + 8));
+	t = frames_of(w, count_pointers);
+	assert_true(t.n >= 4 && t.pointers > 3);
+	/* One that runs has none. */
+	world_put_field(w, 0, GS_GO_G_ATOMICSTATUS, 2);
+	t = frames_of(w, NULL);
+	assert_int_equal(t.n, 0);
+}
+
 static void test_fault(void **state)
 {
 	static const struct made_frame frames[] = {
@@ -553,6 +629,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 		TEST(test_waits),        TEST(test_torn),          TEST(test_maps),
 		TEST(test_entry),        TEST(test_stack_objects), TEST(test_interrupted),
+		TEST(test_entry),        TEST(test_stack_objects), TEST(test_frames),
 		TEST(test_fault),        TEST(test_defers),        TEST(test_broken),
 		TEST(test_visitor_ends), TEST(test_globals),       TEST(test_names),
 	};
