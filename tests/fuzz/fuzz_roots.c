@@ -30,6 +30,21 @@ static int visit(void *ctx, const struct gs_rt_pointer *p, size_t n)
 	return visit_stack(ctx, 0, p, n);
 }
 
+/* Sorted frames, and all bytes of the stack. */
+static int visit_frames(void *ctx, uint32_t which, const struct gs_rt_stack_view *v)
+{
+	(void)ctx;
+	(void)which;
+	for (uint32_t i = 0; i < v->n_frames; i++) {
+		sum += (size_t)v->frame[i].pc;
+		if (i && v->frame[i].cfa < v->frame[i - 1].cfa)
+			abort();
+	}
+	for (uint32_t i = 0; i < v->len; i++)
+		sum += v->bytes[i];
+	return 0;
+}
+
 static void look(struct gs_rt *rt)
 {
 	GS_CLEANUP(gs_rt_gs_freep) struct gs_rt_gs *gs = NULL;
@@ -52,7 +67,7 @@ static void look(struct gs_rt *rt)
 	n = n < GS_ARRAY_SIZE(which) ? n : GS_ARRAY_SIZE(which);
 	for (uint32_t i = 0; i < n; i++)
 		which[i] = i;
-	(void)!gs_rt_stack_roots(rt, gs, which, n, true, visit_stack, NULL, &inc, NULL);
+	(void)!gs_rt_stack_frames(rt, gs, which, n, visit_frames, visit_stack, NULL, &inc, NULL);
 	(void)!gs_rt_stack_roots(rt, gs, which, n, false, visit_stack, NULL, &inc, NULL);
 	(void)!gs_rt_global_roots(rt, visit, NULL, &inc, NULL);
 }
