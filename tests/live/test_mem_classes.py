@@ -13,9 +13,10 @@ import threading
 import time
 
 from cores import only_core
-from harness import OK, Skip, Target, gosonde, have, run_checked, tap, target_path, tmp_dir
+from harness import OK, ROOT, Skip, Target, go_command, gosonde, have, run_checked, tap, target_path, tmp_dir
 
 MIB = 1 << 20
+PAGE = 8192  # of the Go heap
 RELEASE = sys.argv[1] if len(sys.argv) > 1 else 'newest'
 VARIANT = sys.argv[2] if len(sys.argv) > 2 else 'default'
 PARTS = sys.argv[3] if len(sys.argv) > 3 else 'all'
@@ -40,6 +41,7 @@ class Look:
         if r.code not in (OK, 4):
             raise AssertionError(str(r))
         self.json = r.json()
+        self.code = r.code
         self.seconds = r.seconds
         self.classes = {c['name']: c for c in self.json['classes']}
         self.verdict = self.json['verdict']
@@ -199,21 +201,70 @@ def many():
     tap.ok(look.seconds < 10, 'many: 40,000 mappings do not take long', look.seconds)
 
 
-def busy():
-    """Everything moves: classes still add up, to an RSS that changes."""
-    with memory('-mode', 'loaded', '-busy', '2') as t:
+def holes():
+    """Pages that are present one by one: as many runs of them as the kernel tells at once, fewer, and more."""
+    for n in (400, 700, 1000, 3000):
+        with memory('-mode', 'holes', '-n', str(n)) as t:
+            look = Look(t)
+            look.adds_up(f'{n} holes')
+            got = look.resident('heap_live', 'heap_new')
+            tap.ok(n * 8192 <= got <= n * 8192 + MIB, f'{n} holes: what is live', f'{got} of {n * 8192}', *look.summary())
+
+
+def runtime_memory():
+    """What the runtime maps apart from its heap has an owner, whatever it is doing: nothing of a program without C, that maps
+    nothing itself, is called anonymous."""
+    with memory('-mode', 'runtime') as t:
         look = Look(t)
-        look.adds_up('busy', 10)
-        tap.ok(look.resident('unexplained') < 0.01 * look.json['rss_bytes'], 'busy: less than a hundredth is unexplained',
+        look.adds_up('runtime')
+        tap.ok(look.resident('anonymous') <= 64 << 10, 'runtime: next to nothing is anonymous', *look.items('anonymous'),
                *look.summary())
-        tap.ok(look.resident('heap_live', 'heap_new') >= 0.9 * 64 * MIB, 'busy: what is live is there',
-               *look.summary())
+        tap.ok(look.resident('runtime_other') >= 128 << 10, 'runtime: the buffers of the trace are its own', *look.summary())
+        tap.ok(look.resident('runtime_persistent') >= 4 * MIB, 'runtime: so is what it never frees', *look.summary())
         t.process.kill()
         t.process.wait()
 
 
+def exits_busy(name, t, looks):
+    """Looks at a target that allocates all the time: nothing is missing, nothing is unexplained, and the sum is the kernel's."""
+    off, codes, unexplained = [], [], 0
+    for _ in range(looks):
+        look = Look(t)
+        total = sum(c['resident_bytes'] for c in look.json['classes'])
+        if total != look.json['rss_bytes']:
+            off.append(100)
+        # Collections come and go between the readings of the kernel's own numbers.
+        kernel = look.before['Rss'], look.after['Rss'], look.json['status_rss_bytes']
+        off.append(100 * max(0, min(kernel) - total, total - max(kernel)) / total)
+        unexplained = max(unexplained, 100 * look.resident('unexplained') / total)
+        if look.code != OK:
+            codes.append(look.json['incomplete'])
+    tap.ok(sorted(off)[looks // 2] <= 0.1 and sum(o > 1 for o in off) <= looks // 5,
+           f'{name}: classes add up to what the kernel says', off)
+    tap.ok(unexplained <= 0.1, f'{name}: nothing is unexplained', unexplained)
+    tap.ok(not codes, f'{name}: nothing is missing in {looks} looks', *codes)
+
+
+def busy(looks=7):
+    """Everything moves: classes still add up, to an RSS that changes."""
+    with memory('-mode', 'loaded', '-busy', '2') as t:
+        exits_busy('busy', t, looks)
+        look = Look(t)
+        tap.ok(look.resident('heap_live', 'heap_new') >= 0.9 * 64 * MIB, 'busy: what is live is there',
+               *look.summary())
+        t.process.kill()
+        t.process.wait()
+    with Target(target_path('churn', RELEASE, VARIANT), env={'GOGC': '20'}) as t:
+        exits_busy('churn', t, looks)
+
+
+def busy_long():
+    """The same, so often that what is rare is seen."""
+    busy(50)
+
+
 def metrics():
-    """The runtime's own classes, of a quiet program; asking costs it some objects."""
+    """The runtime's own classes, of a quiet program: within one page. Asking costs it some objects, so it is asked twice."""
     pairs = {
         'heap/free': ('heap_free',),
         'heap/released': ('heap_returned', 'heap_lazy'),
@@ -236,7 +287,7 @@ def metrics():
                 key = f'/memory/classes/{metric}:bytes'
                 low, high = sorted((before[key], after[key]))
                 got = look.bytes(*names)
-                tap.ok(low - 128 * 1024 <= got <= high + 128 * 1024, f'{mode}: {metric} is that of runtime/metrics',
+                tap.ok(low - PAGE <= got <= high + PAGE, f'{mode}: {metric} is that of runtime/metrics',
                        f'{got} is not within {low} and {high}', *look.summary())
 
 
@@ -352,6 +403,47 @@ def c_memory():
         look.names('c heap', 'c_heap', 'more than Go\'s objects')
 
 
+def musl_program(*flags):
+    """memory_c with musl for a C library."""
+    if not have('musl-gcc'):
+        raise Skip('no musl-gcc. Run: apt-get install musl-tools')
+    exe = tmp_dir() / '-'.join(['memory_c', 'musl', *flags])
+    env = dict(os.environ, CC='musl-gcc', CGO_ENABLED='1', GOTOOLCHAIN='local', GOFLAGS='', GOPROXY='off')
+    run_checked([go_command(RELEASE), 'build', '-buildvcs=false', '-o', exe,
+                 '-ldflags=-linkmode=external -extldflags=' + ' '.join(flags), '.'], cwd=ROOT / 'tests/targets/memory_c', env=env)
+    return exe
+
+
+def musl():
+    """musl lists all that its malloc has."""
+    for how, flags in (('static', ['-static']), ('dynamic', [])):
+        with Target(musl_program(*flags), '-heap', '24', '-threads', '8', '-arena', '8', '-large', '32', '-stack', '100') as t:
+            look, planted = Look(t), t.ready['planted']
+            look.adds_up(f'musl {how}')
+            planted['c_heap'] += planted.pop('c_arenas')  # it has one heap for all threads
+            look.has_planted(f'musl {how}', planted, 20 * MIB)  # blocks of 4096 bytes take slots of 4672
+            look.names(f'musl {how}', 'c_heap')
+            tap.equal(look.items('c_large')[0]['count'], 32, f'musl {how}: large blocks are counted', look.items('c_large'))
+            count = sum(i['count'] for i in look.items('thread_stacks'))
+            threads = len(os.listdir(f'/proc/{t.pid}/task'))
+            tap.ok(abs(count - threads) <= 2, f'musl {how}: a stack for each thread', f'{count} of {threads}')
+            tap.ok(look.resident('anonymous') <= 64 << 10, f'musl {how}: nothing of it is called anonymous', *look.items('anonymous'))
+
+
+def other_allocators():
+    """jemalloc's memory has no marks; that the library is there is said."""
+    exe = target_path('memory_c', RELEASE, 'default')
+    if 'jemalloc' not in run_checked(['sh', '-c', '/sbin/ldconfig -p; true']):
+        raise Skip('no libjemalloc.so.2. Run: apt-get install libjemalloc2')
+    with Target(exe, '-heap', '24', '-large', '32', env={'LD_PRELOAD': 'libjemalloc.so.2'}) as t:
+        look = Look(t)
+        look.adds_up('jemalloc')
+        look.has_planted('jemalloc', {'anonymous': 56 * MIB})
+        top = look.items('anonymous')[0]
+        tap.equal(top['note'], "possibly jemalloc's: libjemalloc.so.2 is loaded", 'jemalloc: the note', top)
+        tap.ok(look.resident('c_large', 'c_arenas') == 0, 'jemalloc: glibc has none of it', *look.summary())
+
+
 def plugins():
     exe = target_path('plugin', RELEASE, 'default')
     copies = []
@@ -387,7 +479,8 @@ def plugins():
         look.names('plugin refused', 'plugin_residue', '2 × ')
 
 
-GO = (idle, loaded, kept, behind, fragmented, lazy, limit, huge, stacks, files, shared, anonymous, many, busy, metrics)
-C = (c_memory, plugins)
+GO = (idle, loaded, kept, behind, fragmented, lazy, limit, huge, stacks, files, shared, anonymous, many, holes, runtime_memory, busy,
+      metrics)
+C = (c_memory, musl, other_allocators, plugins)
 MORE = (core, without_scan, watch)
-tap.run(*{'go': GO, 'c': C, 'more': MORE, 'all': GO + C + MORE}[PARTS])
+tap.run(*{'go': GO, 'c': C, 'more': MORE, 'all': GO + C + MORE + (busy_long,)}[PARTS])

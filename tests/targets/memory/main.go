@@ -14,6 +14,9 @@
 //	      shared      shared memory: half in /dev/shm, half anonymous
 //	      anonymous   anonymous private mappings of 1 MB
 //	      many        -n anonymous mappings of two pages, one of which is touched
+//	      holes       -n pages of the heap, each between others that were returned
+//	      runtime     much memory of the runtime's own: 64 Ps, 10,000 goroutines, finalizers, types, itabs, queues of the
+//	                  collector, CPU profile, execution trace
 //
 // Command grow plants a sixteenth of it once more (modes loaded, anonymous). -mb: how much; -busy: goroutines that allocate all the time.
 package main
@@ -21,11 +24,15 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"runtime/pprof"
+	"runtime/trace"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -54,6 +61,8 @@ var (
 	samples []metrics.Sample
 	quiet   = make(chan int)
 	sink    []byte
+	values  []reflect.Value
+	trees   []*tree
 )
 
 //go:noinline
@@ -213,6 +222,76 @@ func many() {
 	planted["anonymous"] = *n * 4096
 }
 
+type tree struct{ left, right *tree }
+
+func grown(depth int) *tree {
+	if depth == 0 {
+		return &tree{}
+	}
+	return &tree{grown(depth - 1), grown(depth - 1)}
+}
+
+func manyTypes() {
+	for i := 1; i < 3000; i++ {
+		t := reflect.ArrayOf(i, reflect.TypeOf(""))
+		values = append(values, reflect.New(t), reflect.New(reflect.ChanOf(reflect.BothDir, t)))
+		values = append(values, reflect.MakeMap(reflect.MapOf(reflect.ArrayOf(i, reflect.TypeOf(0)), t)))
+	}
+	for i := 0; i < 50000; i++ {
+		p := new([16]byte)
+		runtime.SetFinalizer(p, func(*[16]byte) {})
+		values = append(values, reflect.ValueOf(p))
+	}
+}
+
+// All of them have work at once, and with it whatever the runtime keeps for each P and M.
+func everybody(wait, done chan int) {
+	for i := 0; i < 64; i++ {
+		go func() {
+			for k := 0; k < 20; k++ {
+				grown(8)
+				runtime.Gosched()
+			}
+			done <- 1
+		}()
+	}
+	for i := 0; i < 64; i++ {
+		<-done
+	}
+	for i := 0; i < 10000; i++ {
+		go func() { <-wait }()
+	}
+}
+
+func runtimes() {
+	runtime.GOMAXPROCS(64)
+	if err := trace.Start(io.Discard); err != nil {
+		fail(err)
+	}
+	if err := pprof.StartCPUProfile(io.Discard); err != nil {
+		fail(err)
+	}
+	trees = append(trees, grown(16))
+	manyTypes()
+	everybody(quiet, make(chan int))
+	runtime.GC()
+	runtime.GC()
+}
+
+func holes() {
+	all := make([][]byte, 2**n)
+	for i := range all {
+		all[i] = make([]byte, 8192)
+		touch(all[i])
+	}
+	for i := 0; i < len(all); i += 2 {
+		all[i] = nil
+	}
+	blocks = all
+	planted["heap_live"] = *n * 8192
+	debug.FreeOSMemory()
+}
+
 func limit() {
 	loaded(*mb * mib)
 	var m runtime.MemStats
@@ -261,6 +340,10 @@ func plant() {
 		anonymous(*mb * mib)
 	case "many":
 		many()
+	case "holes":
+		holes()
+	case "runtime":
+		runtimes()
 	default:
 		fail(fmt.Errorf("unknown mode %q", *mode))
 	}
@@ -305,6 +388,6 @@ func main() {
 		Ready:    map[string]interface{}{"planted": planted, "mode": *mode},
 		Commands: map[string]func() map[string]interface{}{"grow": grow, "metrics": readMetrics},
 	}
-	server.NoSettle = *busy > 0
+	server.NoSettle = *busy > 0 || *mode == "runtime" // the trace is read all the time
 	server.Serve()
 }
