@@ -13,7 +13,6 @@
 #include "base/cleanup.h"
 #include "golang/dwarf_variables.h"
 #include "golang/dwarf_variables_private.h"
-#include "golang/layout_internal.h"
 #include "golang/types_private.h"
 
 enum { TRIES = 256 };
@@ -393,6 +392,13 @@ int gs__go_make_vars(const struct gs__vars *v, const struct gs_image *img, uint6
 	return 0;
 }
 
+/* Twice what layouts take, and more: functions and their places are looked at too, and whoever asks walks a heap next. */
+static const struct gs__sandbox_limits limits_of_variables = {
+	.memory_bytes = 2ULL << 30,
+	.cpu_seconds = 8,
+	.wall_ns = 15000000000LL,
+};
+
 int gs_go_dwarf_variables(int fd, const struct gs_image *img, uint64_t bias, gs_addr types_at,
 			  struct gs_go_types *types, const gs_addr *pcs, uint32_t n_pcs,
 			  struct gs_go_variables *ret, struct gs_err *err)
@@ -404,7 +410,7 @@ int gs_go_dwarf_variables(int fd, const struct gs_image *img, uint64_t bias, gs_
 		return gs_fail(err, -ENOMEM, 0, "cannot read variables from DWARF: no memory");
 	for (uint32_t i = 0; i < n_pcs && i < GS__PCS_MAX; i++)
 		v->pc[v->n_pcs++] = pcs[i] - bias;
-	r = gs__go_dwarf_vars(fd, v, &gs__go_dwarf_limits, err);
+	r = gs__go_dwarf_vars(fd, v, &limits_of_variables, err);
 	return r == 0 ? gs__go_make_vars(v, img, bias, types_at, types, ret, err) : r;
 }
 
