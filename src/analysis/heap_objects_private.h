@@ -88,7 +88,7 @@ enum gs__ho_level {
 	GS__HO_GUESS_FITS,
 	GS__HO_LIKELY, /* array of another length, part of a string */
 	GS__HO_FITS,   /* the slot is the one that the allocator takes for that size */
-	GS__HO_SURE,   /* the allocator's header */
+	GS__HO_SURE, /* the allocator's header; the code that allocated it and the allocator's pointer bits */
 };
 
 /* Of a slot: number of its type, how it is known, how sure it is. */

@@ -116,7 +116,9 @@ static bool read_function(struct sites *s, const struct gs_go_func *f)
 	uint64_t n = f->end - f->entry;
 	uint8_t *more;
 
-	if (f->end <= f->entry || n > GS_GO_SITES_MAX_CODE || s->code_read + n > MAX_CODE) {
+	if (f->end <= f->entry || n > GS_GO_SITES_MAX_CODE)
+		return false;
+	if (s->code_read + n > MAX_CODE) {
 		s->not_read++;
 		return false;
 	}
@@ -434,7 +436,7 @@ int gs__ho_sites(struct gs_heap_objects *x, struct gs_err *err)
 	int r = gs_rt_samples(x->rt, x->h, take_sample, &s, err);
 
 	gs_incomplete_add(&x->inc, "allocation_sites_not_read", s.not_read,
-			  "their functions are too large, or too many");
+			  "there is too much code that allocates");
 	free(s.buckets.key);
 	free(s.calls.key);
 	free(s.origin);

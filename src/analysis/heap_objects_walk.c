@@ -437,6 +437,26 @@ static gs_addr large_type(const struct gs_heap_objects *x, const struct gs_rt_sp
 	return 0;
 }
 
+static bool is_site(const struct gs_heap_objects *x, uint32_t known)
+{
+	enum gs__ho_form form;
+
+	if (gs__ho_how_of(known) != GS_TYPE_SITE)
+		return false;
+	form = x->type[gs__ho_type_of(known)]->form;
+	return form == GS__HO_OBJECT || form == GS__HO_ARRAY || form == GS__HO_CHAN_BUFFER ||
+	       form == GS__HO_CLOSURE;
+}
+
+/* Code that was misread would show here. */
+static void count_site(struct gs_heap_objects *x, bool confirmed)
+{
+	if (confirmed)
+		x->result.confirmed_objects++;
+	else
+		x->result.contradicted_objects++;
+}
+
 /* What the allocator noted. The directory of a map is an array of tables to it, and it does not know of which map. */
 static void take_header(struct gs_heap_objects *x, const struct gs_heap_object *o, gs_addr at)
 {
@@ -446,6 +466,8 @@ static void take_header(struct gs_heap_objects *x, const struct gs_heap_object *
 
 	if (!t || !t->size || !strcmp(t->name, "*maps.table") || !strcmp(t->name, "*runtime.bmap"))
 		return;
+	if (is_site(x, known))
+		count_site(x, x->type[gs__ho_type_of(known)]->go == t);
 	if (gs__ho_level_of(known) == GS__HO_FITS &&
 	    x->type[gs__ho_type_of(known)]->unit == t->size) {
 		x->known[o->number] =
@@ -527,22 +549,38 @@ static bool agrees(struct gs_heap_objects *x, const struct gs_heap_object *o)
 	return true;
 }
 
+static void check_pointers(struct gs_heap_objects *x, const struct gs_heap_object *o)
+{
+	uint32_t *known = &x->known[o->number];
+
+	if (is_guess(*known) && !agrees(x, o)) {
+		*known = 0;
+	} else if (is_site(x, *known) &&
+		   !(o->span->flags & (GS_RT_SPAN_HEADERS | GS_RT_SPAN_LARGE))) {
+		bool confirmed = agrees(x, o);
+
+		count_site(x, confirmed);
+		*known = confirmed ? gs__ho_known(gs__ho_type_of(*known), GS_TYPE_SITE, GS__HO_SURE)
+				   : 0;
+	}
+}
+
 /* What the object says about itself. */
 static void look_at(struct gs_heap_objects *x, const struct gs_heap_object *o)
 {
-	enum gs__ho_level level = gs__ho_level_of(x->known[o->number]);
 	uint64_t first;
 
-	if (level == GS__HO_SURE || o->n_bytes < 8 || o->span->flags & GS_RT_SPAN_USER_ARENA)
+	if (gs__ho_level_of(x->known[o->number]) == GS__HO_SURE || o->n_bytes < 8 ||
+	    o->span->flags & GS_RT_SPAN_USER_ARENA)
 		return;
 	memcpy(&first, o->bytes, 8);
-	if (is_guess(x->known[o->number]) && o->pointer_bits && !agrees(x, o))
-		x->known[o->number] = 0;
+	if (o->pointer_bits)
+		check_pointers(x, o);
 	if (o->span->flags & GS_RT_SPAN_HEADERS)
 		take_header(x, o, first);
 	else if (o->span->flags & GS_RT_SPAN_LARGE)
 		take_header(x, o, large_type(x, o->span));
-	else if (level < GS__HO_FITS)
+	else if (gs__ho_level_of(x->known[o->number]) < GS__HO_FITS)
 		take_closure(x, o, first);
 	if (gs__ho_level_of(x->known[o->number]) < GS__HO_FITS && !header_of(o->span))
 		take_channel(x, o, o->bytes);

@@ -2,16 +2,17 @@
 /*
  * mem --objects as one JSON object, schema "gosonde.mem.objects/1":
  *
- *	{"schema","process":{…},"objects","bytes","typed_bytes","sampled_objects","shared_objects","shared_bytes","unreached_objects",
- *	 "unreached_bytes","walk_seconds",
+ *	{"schema","process":{…},"objects","bytes","typed_bytes","sampled_objects","confirmed_objects",
+ *	 "contradicted_objects","shared_objects","shared_bytes","unreached_objects","unreached_bytes","walk_seconds",
  *	 "types":[{"name","how","objects","bytes","retained_bytes"}],
  *	 "roots":[{"name","type","goroutine_id","frame":frame|null,"objects","bytes","reached_bytes"}],
  *	 "path":[{"what","address","type"}],
  *	 "incomplete":[{"what","count","why"}]}
  *
  * A type's "how": header, interface, pointer, runtime, site (the code that allocated it); null: not known, its name tells
- * the size. A root's objects and bytes are those that only it reaches. retained_bytes and reached_bytes are null without
- * --retained.
+ * the size. Of the objects that the memory profile sampled, the allocator's type headers and pointer bits confirm or
+ * contradict what the code that allocated them says. A root's objects and bytes are those that only it reaches. retained_bytes and reached_bytes are null
+ * without --retained.
  */
 #include "base/json_writer.h"
 #include "export/frame_words.h"
@@ -112,6 +113,8 @@ void gs_heap_objects_json(struct gs_out *o, const struct gs_heap_objects_result 
 	gs_json_kv_u64(&j, "bytes", r->bytes);
 	gs_json_kv_u64(&j, "typed_bytes", r->typed_bytes);
 	gs_json_kv_u64(&j, "sampled_objects", r->sampled_objects);
+	gs_json_kv_u64(&j, "confirmed_objects", r->confirmed_objects);
+	gs_json_kv_u64(&j, "contradicted_objects", r->contradicted_objects);
 	gs_json_kv_u64(&j, "shared_objects", r->shared_objects);
 	gs_json_kv_u64(&j, "shared_bytes", r->shared_bytes);
 	gs_json_kv_u64(&j, "unreached_objects", r->unreached_objects);

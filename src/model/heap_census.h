@@ -49,8 +49,10 @@ struct gs_heap_objects_result {
 	uint64_t objects, bytes;               /* live */
 	uint64_t shared_objects, shared_bytes; /* reached by more than one root */
 	uint64_t typed_bytes;
-	uint64_t
-		sampled_objects; /* by the runtime's memory profile, garbage included; 0: it keeps none */
+	/* by the runtime's memory profile, garbage included; 0: it keeps none */
+	uint64_t sampled_objects;
+	/* of these: the allocator's header or pointer bits agree with the code that allocated them, or not */
+	uint64_t confirmed_objects, contradicted_objects;
 	uint64_t unreached_objects,
 		unreached_bytes;          /* allocated, not reached: garbage not collected yet */
 	const struct gs_heap_type *types; /* largest first */

@@ -148,6 +148,23 @@ def garbage(target, before):
     tap.equal(d['path'], [], 'no path unless asked for')
 
 
+def by_allocation_site():
+    """Every object is sampled, and no pointer tells its type: what the code says has to be what was allocated."""
+    with Target(target_path('sites', RELEASE, VARIANT)) as target:
+        d = census(target.pid, None)
+        got = {t['name']: t for t in d['types']}
+        wrong = {name: [n, got.get(name, {}).get('objects')] for name, n in target.ready['types'].items()
+                 if got.get(name, {}).get('objects') != n}
+        tap.ok(not wrong, f'{sum(target.ready["types"].values())} objects of {len(target.ready["types"])} kinds by the code '
+               'that allocated them', wrong)
+        # Which type it is stands in a table that the code is handed.
+        tap.ok(not set(target.ready['unknown']) & set(got), 'generic code does not say', target.ready['unknown'])
+        tap.ok(d['typed_bytes'] >= d['bytes'] * 0.95, 'hardly anything is unknown', d['typed_bytes'] / d['bytes'])
+        tap.ok(d['sampled_objects'] > 4000 and d['confirmed_objects'] > 3000 and d['contradicted_objects'] == 0,
+               'headers and pointer bits of the allocator agree',
+               [d[k] for k in ('sampled_objects', 'confirmed_objects', 'contradicted_objects')])
+
+
 def no_such_type():
     with Target(target_path('objects', RELEASE, VARIANT), '-n', 10) as target:
         d = census(target.pid, 'main.Nothing')
@@ -197,4 +214,4 @@ def while_it_changes():
 
 if __name__ == '__main__':
     go_command(RELEASE)
-    tap.run(live, no_such_type, long_chain, on_a_core, while_it_changes)
+    tap.run(live, by_allocation_site, no_such_type, long_chain, on_a_core, while_it_changes)
