@@ -272,10 +272,15 @@ static int run_leaks(struct run *y)
 	return r < 0 ? r : closed;
 }
 
-static int exit_code(const struct gs_leaks_result *r)
+/* A program that failed must not look as if it had not, where it is run in place of itself (go test -exec). */
+static int exit_code(const struct run *y)
 {
+	const struct gs_leaks_result *r = gs_leaks_result(y->leaks);
+
 	if (r->n_leaks)
 		return GS_EXIT_LEAKS;
+	if (y->exit_status > 0)
+		return y->exit_status;
 	return truly_incomplete(r->incomplete) ? GS_EXIT_INCOMPLETE : GS_EXIT_OK;
 }
 
@@ -297,7 +302,7 @@ static int run(void *args)
 		code = gs_report(&a->common, &err, "cannot look for leaks in %s", what);
 	} else {
 		tell(&y);
-		code = exit_code(gs_leaks_result(y.leaks));
+		code = exit_code(&y);
 	}
 	gs_leaks_free(y.leaks);
 	gs_rt_free(y.rt);
@@ -316,19 +321,22 @@ const struct gs_cmd gs_cmd_leaks = {
 		"stopped process and a program at its end need one. Connection: a goroutine of "
 		"a request or client whose connection has been closed for longer than --after. "
 		"Growth, with --watch: a go statement whose goroutines only grow in number.\n\n"
-		"With -- PROGRAM the program is started, and looked at when it ends; its exit "
-		"status is in the result. That finds what tests leak.\n\n"
+		"With -- PROGRAM the program is started, and looked at when it ends. That finds "
+		"what tests leak, also with go test -exec 'gosonde leaks --'. Watched is the "
+		"program itself, not those that it starts.\n\n"
 		"The target needs no change and no debug endpoint and, without --stop, is not "
 		"stopped; stripped binaries and all releases since Go 1.19 are understood. What "
 		"cannot be known is taken to be in use: a goroutine that is found here leaks, one "
 		"that is not may still leak.\n\n"
-		"Exit status: 10 if anything was found, else 0; 4 if nothing was found but not "
-		"all could be looked at.",
+		"Exit status: 10 if anything was found; else that of PROGRAM (128 and the signal's "
+		"number if one ended it), if it is not 0; 4 if nothing was found but not all could "
+		"be looked at; else 0.",
 	.examples = "gosonde leaks 4711    what leaks in this process\n"
 		    "gosonde leaks =shop --watch 60s    also what grows\n"
 		    "gosonde leaks 4711 --connections --after 5m    closed for five minutes\n"
 		    "gosonde leaks core.4711 --exe ./server    a crashed process\n"
 		    "gosonde leaks -- ./store.test    what a test binary left behind\n"
+		    "go test -exec 'gosonde leaks --' ./...    fails if a test leaves goroutines\n"
 		    "gosonde leaks 4711 --format pprof -o leaks.pb.gz    for go tool pprof\n",
 	.formats = formats,
 	.target = GS_ARG_PID | GS_ARG_CORE | GS_ARG_PROGRAM,

@@ -7,6 +7,7 @@
   test_leaks.py truth RELEASE             the Go tree's own programs of goroutine leaks (1.27; 1.26 by experiment),
                                           which the toolchain brings: what the runtime says, no more and no less
   test_leaks.py right                     right programs under load, looked at twenty times: nothing
+  test_leaks.py large                     a gigabyte of heap, at rest and in motion
   test_leaks.py growth                    go statements that leave goroutines behind
 """
 import collections
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 
+from cores import fresh_dir, only_core
 from harness import (CACHE, INCOMPLETE, OK, CorePattern, Profile, Skip, Target, go_command, gosonde, run_checked, start, tap,
                      target_path, tmp_dir, unlimited_cores)
 from shop import Shop
@@ -141,6 +143,29 @@ def run_to_end(path, how, status):
     r.out = out.read_bytes()
     compare(f'at its end, {how}', r, roles, 'certain')
     tap.equal(r.json()['exit_status'], status, f'{how}: exit status')
+
+
+def registers():
+    """A goroutine that runs has the only pointer to what another one waits for in a register, and is never preempted."""
+    where = fresh_dir('spin')
+    with CorePattern():
+        target = Target(target_path('leaks', RELEASE, VARIANT), '-what', 'none', cwd=where, preexec=unlimited_cores,
+                        env={'GODEBUG': 'asyncpreemptoff=1', 'GOTRACEBACK': 'crash'})
+        target.command('spin')
+        for _ in range(4):
+            r = gosonde('leaks', target.pid, '--stop', *LOOK)
+            if not tap.ok(r.code == OK and not r.json()['findings'], 'in a register: stopped, seen', r):
+                break
+        r = gosonde('leaks', target.pid, *LOOK)
+        d = r.json()
+        sure = [f for f in d['findings'] if f['confidence'] != 'likely']
+        tap.ok(not sure and (not d['findings'] or 'running_all_the_time' in [i['what'] for i in d['incomplete']]),
+               'in a register: not stopped, not sure', r)
+        target.process.send_signal(signal.SIGABRT)
+        target.process.wait(120)
+    r = gosonde('leaks', only_core(where, 'core*'), *LOOK)
+    tap.ok(r.code in (OK, INCOMPLETE) and not r.json()['findings'], 'in a register: core file, seen', r)
+    shutil.rmtree(where)
 
 
 def core():
@@ -292,6 +317,22 @@ def pointers_on_the_move():
             tap.ok(target.command('moves')['moves'] > 10000, 'pointers were moved meanwhile')
 
 
+def large_heap():
+    """The planted ones and nothing else, and right ones that move."""
+    for release, load in (('newest', 0), ('1.19', 2)):
+        with Target(target_path('leaks', release, 'stripped'), '-what', 'all', '-ballast', '1000', '-load', load) as target:
+            roles = target.roles()
+            for extra, level in (([], 'high'), (['--stop'], 'certain')):
+                begin = time.monotonic()
+                r = gosonde('leaks', target.pid, *LOOK, *extra, timeout=300)
+                name = f'1 GB, {release}, {load} work on it{", stopped" if extra else ""}'
+                compare(name, r, roles, level)
+                tap.note(f'{name}: {time.monotonic() - begin:.1f} s, marking {r.json().get("mark_seconds")} s')
+    for release in ('newest', '1.19'):
+        with Target(target_path('leaks', release, 'stripped'), '-what', 'churn', '-ballast', '1000') as target:
+            twenty_looks(f'churn in 1 GB {release}', target.pid, 3)
+
+
 def shop_that_leaks():
     with Shop('leak', load=60) as shop:
         time.sleep(2)
@@ -358,9 +399,11 @@ if __name__ == '__main__':
     RELEASE = sys.argv[2] if len(sys.argv) > 2 else 'newest'
     VARIANT = sys.argv[3] if len(sys.argv) > 3 else 'default'
     if what == 'planted':
-        tap.run(process, right_ones, at_its_end, core)
+        tap.run(process, right_ones, at_its_end, core, registers)
     elif what == 'truth':
         tap.run(truth)
+    elif what == 'large':
+        tap.run(large_heap)
     elif what == 'right':
         tap.run(shop_under_load, pointers_on_the_move, shop_that_leaks)
     else:
