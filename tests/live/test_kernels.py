@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """The stream lens, mem and leaks on other kernels, with and without the capabilities they like: Debian kernels under QEMU.
 
-    test_kernels.py SERIES...    such as 6.1 (no uprobe_multi) and 6.12
+    test_kernels.py SERIES...    such as 6.1 (no uprobe_multi) and 6.12; 6.12/numa: a machine of two nodes that swaps
 
 In each: gosonde watches the shop with a planted trouble; as root; with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE only; and
 as a user without any capability. What cannot work has to say so in clear words and still give what can be had.
 """
 import json
+import re
 import sys
 
 import vm
@@ -51,6 +52,37 @@ run loader gosonde mem $loader --watch 10s --format json
 uname -r >/out/release
 kill -0 $shop && echo alive >/out/alive
 wc -c </tmp/t.trace >/out/trace_bytes
+'''
+
+
+# One program runs on the CPU of the second node, another one is swapped out for the most part.
+NUMA_SCRIPT = r'''
+mkswap /dev/nvme0n1 >/dev/null && swapon /dev/nvme0n1 || echo no swap
+mkdir -p /cg && mount -t cgroup2 cgroup2 /cg && echo +memory >/cg/cgroup.subtree_control
+mkdir /cg/swapped
+start() { # NAME COMMAND...
+	name=$1; shift
+	mkfifo /tmp/$name.in
+	sleep 1000 >/tmp/$name.in &
+	"$@" </tmp/$name.in >/tmp/$name.log 2>&1 &
+	pid=$!
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do grep -q pid /tmp/$name.log && break; sleep 1; done
+}
+look() { # NAME: the kernel's numbers before and after ours
+	grep -h . /proc/$pid/numa_maps >/out/$1.numa_before
+	cat /proc/$pid/smaps_rollup >/out/$1.rollup_before
+	gosonde mem $pid --numa --format json >/out/$1.out 2>/out/$1.err
+	echo $? >/out/$1.code
+	cat /proc/$pid/smaps_rollup >/out/$1.rollup_after
+	grep -h . /proc/$pid/numa_maps >/out/$1.numa_after
+	gosonde mem $pid --numa >/out/$1.text
+}
+start node1 taskset 2 /bin/memory -mode loaded -mb 96
+look node1
+start swapped sh -c 'echo $$ >/cg/swapped/cgroup.procs; exec /bin/memory -mode anonymous -mb 96'
+echo 64M >/cg/swapped/memory.reclaim
+look swapped
+uname -r >/out/release
 '''
 
 
@@ -131,4 +163,50 @@ def kernel(series):
     return on_kernel
 
 
-tap.run(*(kernel(s) for s in sys.argv[1:]))
+def node_bytes(numa_maps):
+    """Bytes by node that numa_maps has: N0=7 kernelpagesize_kB=4."""
+    nodes = {}
+    for line in numa_maps.splitlines():
+        size = re.search(r'kernelpagesize_kB=(\d+)', line)
+        for node, pages in re.findall(r' N(\d+)=(\d+)', line):
+            nodes[int(node)] = nodes.get(int(node), 0) + int(pages) * int(size[1]) * 1024
+    return nodes
+
+
+def numa(series):
+    def look(r, name):
+        d = document(r, name)
+        tap.ok(d and text(r, name + '.code') == '0', f'{series}: {name}: mem answers', text(r, name + '.code'), text(r, name + '.err')[-600:])
+        if not d:
+            return None
+        total = sum(c['resident_bytes'] for c in d['classes'])
+        tap.equal(total, d['rss_bytes'], f'{series}: {name}: classes add up to the RSS')
+        kernel = [node_bytes(text(r, f'{name}.numa_{when}')) for when in ('before', 'after')]
+        mine = {n['node']: n['bytes'] for n in d['numa']}
+        tap.ok(len(mine) == 2 and all(abs(mine[n] - kernel[0].get(n, 0)) <= abs(kernel[1].get(n, 0) - kernel[0].get(n, 0)) + (256 << 10)
+                                      for n in mine), f'{series}: {name}: bytes of each node are those of numa_maps', mine, kernel)
+        swap = [int(re.search(r'^Swap: +(\d+) kB', text(r, f'{name}.rollup_{when}'), re.M)[1]) * 1024 for when in ('before', 'after')]
+        ours = sum(c['swap_bytes'] for c in d['classes'])
+        tap.ok(min(swap) - (64 << 10) <= ours <= max(swap) + (64 << 10), f'{series}: {name}: swapped as smaps says', ours, swap)
+        tap.ok('NUMA: node ' in text(r, f'{name}.text'), f'{series}: {name}: the text has the nodes', text(r, f'{name}.text')[-600:])
+        return d, mine, swap
+
+    def numa_and_swap():
+        r = vm.run(series, NUMA_SCRIPT, {'/bin/memory': target_path('memory')}, timeout=300, nodes=2, disk_mb=256)
+        if not tap.ok(r.status is not None, f'{series}: the machine came up and ran the script', r.console[-1500:]):
+            return
+        found = look(r, 'node1')
+        if found:
+            tap.ok(found[1][1] >= 64 << 20, f'{series}: what runs on the second node has its memory there', found[1])
+        found = look(r, 'swapped')
+        if found:
+            d, _, swap = found
+            tap.ok(min(swap) >= 32 << 20, f'{series}: half of it is swapped out', swap, r.output[-600:])
+            anon = next(c for c in d['classes'] if c['name'] == 'anonymous')
+            tap.ok(anon['swap_bytes'] >= 0.9 * d['swap_bytes'] - (4 << 20) and anon['swap_bytes'] + anon['resident_bytes'] >= 90 << 20,
+                   f'{series}: by class', anon, d['swap_bytes'])
+            tap.ok('swapped out' in text(r, 'swapped.text'), f'{series}: the text says so', text(r, 'swapped.text')[:600])
+    return numa_and_swap
+
+
+tap.run(*(numa(s.removesuffix('/numa')) if s.endswith('/numa') else kernel(s) for s in sys.argv[1:]))

@@ -3,7 +3,7 @@
 initramfs of busybox, gosonde and programs to watch, runs a shell script as root in it and returns what
 the script printed and the files it left in /out.
 
-Only memory is used: no disk, no network beyond loopback. A kernel is downloaded once into the test cache.
+Only memory is used unless a disk is asked for; no network beyond loopback. A kernel is downloaded once into the test cache.
 """
 import base64
 import gzip
@@ -138,8 +138,9 @@ class Result:
                         self.files[member.name.removeprefix('./')] = tar.extractfile(member).read()
 
 
-def run(series, script, programs, timeout=300, memory_mb=1536, cpus=2):
-    """Run @script in a kernel of @series. @programs: {path in the machine: path here}."""
+def run(series, script, programs, timeout=300, memory_mb=1536, cpus=2, nodes=1, disk_mb=0):
+    """Run @script in a kernel of @series. @programs: {path in the machine: path here}. Memory and CPUs are divided among NUMA
+    @nodes. An empty disk of @disk_mb is /dev/nvme0n1: what else there is for disks is in modules, which are left out."""
     image = kernel(series)
     cpio = _Cpio()
     cpio.folder('out')
@@ -152,11 +153,21 @@ def run(series, script, programs, timeout=300, memory_mb=1536, cpus=2):
     for there, here in programs.items():
         cpio.program(there, here)
     ram = CACHE / f'initramfs-{series}-{os.getpid()}.gz'
+    disk = CACHE / f'disk-{series}-{os.getpid()}'
     ram.write_bytes(cpio.bytes())
+    more = []
+    for i in range(nodes if nodes > 1 else 0):
+        first, last = i * cpus // nodes, (i + 1) * cpus // nodes - 1
+        more += ['-object', f'memory-backend-ram,id=node{i},size={memory_mb // nodes}M',
+                 '-numa', f'node,nodeid={i},cpus={first}-{last},memdev=node{i}']
+    if disk_mb:
+        with open(disk, 'wb') as f:
+            f.truncate(disk_mb << 20)
+        more += ['-drive', f'file={disk},if=none,id=disk,format=raw', '-device', 'nvme,drive=disk,serial=1']
     try:
         r = subprocess.run(
             ['qemu-system-x86_64', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', str(cpus), '-m', str(memory_mb),
-             '-kernel', str(image), '-initrd', str(ram), '-nographic', '-no-reboot',
+             *more, '-kernel', str(image), '-initrd', str(ram), '-nographic', '-no-reboot',
              '-append', 'console=ttyS0 quiet panic=-1 mitigations=off'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=timeout)
         return Result(r.stdout)
@@ -164,3 +175,4 @@ def run(series, script, programs, timeout=300, memory_mb=1536, cpus=2):
         return Result((e.stdout or b'').decode(errors='replace') if isinstance(e.stdout, bytes) else e.stdout or '')
     finally:
         ram.unlink()
+        disk.unlink(missing_ok=True)
