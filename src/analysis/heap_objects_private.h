@@ -8,6 +8,7 @@
  *   heap_objects.c         life, the order of things
  *   heap_objects_types.c   what objects can be, and where pointers are in them
  *   heap_objects_sites.c   what was sampled, by the code that allocated it
+ *   heap_objects_look.c    what objects say about themselves
  *   heap_objects_walk.c    labels and types go along pointers
  *   heap_objects_roots.c   where the walk begins: variables, goroutines, finalizers
  *   heap_objects_stack.c   what local variables say of pointers on stacks
@@ -107,6 +108,11 @@ static inline enum gs_type_how gs__ho_how_of(uint32_t known)
 static inline enum gs__ho_level gs__ho_level_of(uint32_t known)
 {
 	return (enum gs__ho_level)(known >> 28);
+}
+static inline bool gs__ho_is_guess(uint32_t known)
+{
+	return gs__ho_level_of(known) == GS__HO_GUESS ||
+	       gs__ho_level_of(known) == GS__HO_GUESS_FITS;
 }
 #define GS__HO_MAX_TYPES ((1u << 24) - 2)
 
@@ -244,6 +250,12 @@ void gs__ho_pointer(struct gs_heap_objects *x, gs_addr value, gs_addr before, ui
 /** What @edge says of a pointer, with its neighbours, if it says the truth. */
 void gs__ho_guess(struct gs_heap_objects *x, gs_addr value, const struct gs__ho_edge *edge,
 		  uint64_t before, uint64_t next, uint64_t third, uint32_t label);
+/** What the object says about its type. */
+void gs__ho_look(struct gs_heap_objects *x, const struct gs_heap_object *o);
+/** A type, with its plan made. */
+const struct gs__ho_type *gs__ho_planned(struct gs_heap_objects *x, uint32_t type);
+/** Number of the edge at @at in a planned type; 0: none. */
+uint32_t gs__ho_edge_at(const struct gs__ho_type *t, uint64_t at);
 /** The edge at @at in a value of @type. @return false if no pointer is there. */
 bool gs__ho_edge_in(struct gs_heap_objects *x, uint32_t type, uint64_t at, struct gs__ho_edge *ret);
 /** The allocator's size for an object of so many bytes, without headers; 0: it is large. */
@@ -262,6 +274,11 @@ uint32_t gs__ho_root(struct gs_heap_objects *x, const struct gs__ho_root *r);
 GS_CHECKED int gs__ho_roots(struct gs_heap_objects *x, struct gs_err *err);
 /** Read which variables there are, before the roots. */
 GS_CHECKED int gs__ho_variables(struct gs_heap_objects *x, struct gs_err *err);
+/** Bytes of the allocator's type header in front of each object. */
+static inline uint32_t gs__ho_header(const struct gs_rt_span *s)
+{
+	return s->flags & GS_RT_SPAN_HEADERS ? 8 : 0;
+}
 /** Would the allocator put @bytes into a slot of this span? */
 bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes);
 /** Give what the memory profile sampled its types, before the walk. */

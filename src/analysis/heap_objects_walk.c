@@ -20,7 +20,6 @@
 #include "analysis/heap_objects_private.h"
 
 enum {
-	HEADER = 8,          /* bytes of the allocator's type header */
 	LARGE_CLASS = 32768, /* larger objects have whole pages */
 	TINY_SPAN_CLASS = 5, /* tinySpanClass: 16 bytes, no pointers */
 	PROGRESS = 64 << 20,
@@ -37,17 +36,12 @@ static const uint16_t size_class[] = {
 	18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768,
 };
 
-static uint32_t header_of(const struct gs_rt_span *s)
-{
-	return s->flags & GS_RT_SPAN_HEADERS ? HEADER : 0;
-}
-
 bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes)
 {
 	uint32_t class = s->spanclass / 2;
 	uint64_t below;
 
-	bytes += header_of(s);
+	bytes += gs__ho_header(s);
 	if (bytes > s->elem_size)
 		return false;
 	if (s->elem_size > LARGE_CLASS || class == 0 || class >= GS_ARRAY_SIZE(size_class))
@@ -95,7 +89,7 @@ static void set_type(struct gs_heap_objects *x, struct gs__ho_ref *r, uint32_t t
 		r->extent = x->type[type]->unit;
 }
 
-static const struct gs__ho_type *planned(struct gs_heap_objects *x, uint32_t type)
+const struct gs__ho_type *gs__ho_planned(struct gs_heap_objects *x, uint32_t type)
 {
 	struct gs__ho_type *t = x->type[type];
 
@@ -121,7 +115,7 @@ static void follow_value(struct gs_heap_objects *x, struct gs__ho_ref *r,
 		set_type(x, r, n, GS_TYPE_INTERFACE);
 		return;
 	}
-	t = planned(x, n);
+	t = gs__ho_planned(x, n);
 	if (!t->edge || !t->edge[0])
 		return;
 	e = x->edge[t->edge[0]];
@@ -183,7 +177,7 @@ void gs__ho_pointer(struct gs_heap_objects *x, gs_addr value, gs_addr before, ui
 		follow_value(x, r, gs__ho_dynamic(x, before));
 }
 
-static uint32_t edge_at(const struct gs__ho_type *t, uint64_t at)
+uint32_t gs__ho_edge_at(const struct gs__ho_type *t, uint64_t at)
 {
 	if (t->repeats)
 		at %= t->unit;
@@ -192,8 +186,8 @@ static uint32_t edge_at(const struct gs__ho_type *t, uint64_t at)
 
 bool gs__ho_edge_in(struct gs_heap_objects *x, uint32_t type, uint64_t at, struct gs__ho_edge *ret)
 {
-	const struct gs__ho_type *t = planned(x, type);
-	uint32_t e = t->edge ? edge_at(t, at) : 0;
+	const struct gs__ho_type *t = gs__ho_planned(x, type);
+	uint32_t e = t->edge ? gs__ho_edge_at(t, at) : 0;
 
 	if (e)
 		*ret = x->edge[e];
@@ -221,7 +215,7 @@ static bool is_pointer(const struct gs__ho_bytes *b, uint32_t i)
 
 void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 {
-	const struct gs__ho_type *t = b->type ? planned(x, b->type) : NULL;
+	const struct gs__ho_type *t = b->type ? gs__ho_planned(x, b->type) : NULL;
 	gs_addr lo = x->mark->lo;
 	uint64_t range = x->mark->range;
 	/* The end of a stack is where the next span begins. */
@@ -236,7 +230,7 @@ void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 
 		if (v - lo >= range || (b->mask && !is_pointer(b, i)))
 			continue;
-		e = t ? edge_at(t, b->offset + i * 8ull) : 0;
+		e = t ? gs__ho_edge_at(t, b->offset + i * 8ull) : 0;
 		if (b->only_typed && t && !e)
 			continue;
 		if (!e) {
@@ -269,9 +263,9 @@ static enum gs__ho_level level_of(const struct gs_heap_objects *x, const struct 
 				  const struct gs_rt_span *s, gs_addr start)
 {
 	const struct gs__ho_type *t = x->type[gs__ho_type_of(r->known)];
-	uint64_t off = r->value - start - header_of(s);
+	uint64_t off = r->value - start - gs__ho_header(s);
 
-	if (r->value < start + header_of(s) || s->flags & GS_RT_SPAN_USER_ARENA)
+	if (r->value < start + gs__ho_header(s) || s->flags & GS_RT_SPAN_USER_ARENA)
 		return GS__HO_UNKNOWN;
 	if (off)
 		return interior(t, r, s, off);
@@ -413,178 +407,12 @@ void gs__ho_pin(struct gs_heap_objects *x, gs_addr addr, uint32_t label, enum gs
 		return;
 	}
 	x->label[slot] = label | GS__HO_PINNED;
-	if (type && start + header_of(s) == addr)
+	if (type && start + gs__ho_header(s) == addr)
 		x->known[slot] = gs__ho_known(type, GS_TYPE_RUNTIME, GS__HO_LIKELY);
 	gs_heap_grey(x->mark, s, start);
 }
 
 /* --- an object's turn --------------------------------------------------------------------------------------------- */
-
-static gs_addr large_type(const struct gs_heap_objects *x, const struct gs_rt_span *s)
-{
-	uint32_t span = (uint32_t)(s - x->mark->span), lo = 0, hi = x->n_large;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (x->large[mid].span == span)
-			return x->large[mid].type;
-		if (x->large[mid].span < span)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
-}
-
-static bool is_site(const struct gs_heap_objects *x, uint32_t known)
-{
-	enum gs__ho_form form;
-
-	if (gs__ho_how_of(known) != GS_TYPE_SITE)
-		return false;
-	form = x->type[gs__ho_type_of(known)]->form;
-	return form == GS__HO_OBJECT || form == GS__HO_ARRAY || form == GS__HO_CHAN_BUFFER ||
-	       form == GS__HO_CLOSURE;
-}
-
-/* Code that was misread would show here. */
-static void count_site(struct gs_heap_objects *x, bool confirmed)
-{
-	if (confirmed)
-		x->result.confirmed_objects++;
-	else
-		x->result.contradicted_objects++;
-}
-
-/* What the allocator noted. The directory of a map is an array of tables to it, and it does not know of which map. */
-static void take_header(struct gs_heap_objects *x, const struct gs_heap_object *o, gs_addr at)
-{
-	const struct gs_go_type *t = at ? gs_go_type_at(x->types, at) : NULL;
-	uint32_t known = x->known[o->number], n;
-	bool one;
-
-	if (!t || !t->size || !strcmp(t->name, "*maps.table") || !strcmp(t->name, "*runtime.bmap"))
-		return;
-	if (is_site(x, known))
-		count_site(x, x->type[gs__ho_type_of(known)]->go == t);
-	if (gs__ho_level_of(known) == GS__HO_FITS &&
-	    x->type[gs__ho_type_of(known)]->unit == t->size) {
-		x->known[o->number] =
-			gs__ho_known(gs__ho_type_of(known), GS_TYPE_HEADER, GS__HO_SURE);
-		return;
-	}
-	one = gs__ho_fits(o->span, t->size) && t->size > o->size / 2;
-	n = gs__ho_type(x, one ? GS__HO_OBJECT : GS__HO_ARRAY, t);
-	if (n && t->size <= o->size)
-		x->known[o->number] = gs__ho_known(n, GS_TYPE_HEADER, GS__HO_SURE);
-}
-
-static void take_closure(struct gs_heap_objects *x, const struct gs_heap_object *o, gs_addr pc)
-{
-	uint32_t n;
-
-	for (uint32_t i = 0; i < x->n_text; i++) {
-		if (pc < x->text[i].lo || pc >= x->text[i].hi)
-			continue;
-		n = gs__ho_closure(x, pc);
-		if (!n)
-			continue;
-		/* Now there is an end to what its last variable can be. */
-		if (!x->type[n]->unit) {
-			x->type[n]->unit = o->span->elem_size;
-			x->type[n]->planned = false;
-		}
-		x->known[o->number] = gs__ho_known(n, GS_TYPE_RUNTIME, GS__HO_FITS);
-	}
-}
-
-/* runtime.hchan carries its element's type and size. */
-static void take_channel(struct gs_heap_objects *x, const struct gs_heap_object *o,
-			 const uint8_t *bytes)
-{
-	const struct gs_go_layout *l = x->layout;
-	const struct gs_go_type *t;
-	uint64_t elem, count, closed = 0;
-	uint16_t size;
-	uint32_t n;
-
-	if (!x->hchan_size || x->hchan_size > o->n_bytes || !gs__ho_fits(o->span, x->hchan_size))
-		return;
-	memcpy(&elem, bytes + l->offset[GS_GO_HCHAN_ELEMTYPE], 8);
-	memcpy(&size, bytes + l->offset[GS_GO_HCHAN_ELEMSIZE], 2);
-	memcpy(&count, bytes + l->offset[GS_GO_HCHAN_DATAQSIZ], 8);
-	memcpy(&closed, bytes + l->offset[GS_GO_HCHAN_CLOSED], 4);
-	if (closed > 1 || count >> 40 || !gs_go_types_contain(x->types, elem))
-		return;
-	t = gs_go_type_at(x->types, elem);
-	if (!t || t->size != size)
-		return;
-	n = gs__ho_type(x, GS__HO_CHAN, t);
-	if (n)
-		x->known[o->number] = gs__ho_known(n, GS_TYPE_RUNTIME, GS__HO_FITS);
-}
-
-static bool is_guess(uint32_t known)
-{
-	return gs__ho_level_of(known) == GS__HO_GUESS ||
-	       gs__ho_level_of(known) == GS__HO_GUESS_FITS;
-}
-
-/* Do the pointers that the allocator knows stand where the type has them? Behind the first element of an array there may be
- * room without elements. */
-static bool agrees(struct gs_heap_objects *x, const struct gs_heap_object *o)
-{
-	const struct gs__ho_type *t = planned(x, gs__ho_type_of(x->known[o->number]));
-	uint32_t from = header_of(o->span) / 8, n = (uint32_t)(o->n_bytes / 8) - from;
-
-	for (uint32_t i = 0; t->edge && i < n; i++) {
-		uint32_t bit = from + i;
-		bool pointer = o->pointer_bits[bit / 64] >> bit % 64 & 1;
-		bool edge = edge_at(t, i * 8ull);
-
-		if (pointer ? !edge && (!t->go || t->go->addr) : edge && i < t->n_words)
-			return false;
-	}
-	return true;
-}
-
-static void check_pointers(struct gs_heap_objects *x, const struct gs_heap_object *o)
-{
-	uint32_t *known = &x->known[o->number];
-
-	if (is_guess(*known) && !agrees(x, o)) {
-		*known = 0;
-	} else if (is_site(x, *known) &&
-		   !(o->span->flags & (GS_RT_SPAN_HEADERS | GS_RT_SPAN_LARGE))) {
-		bool confirmed = agrees(x, o);
-
-		count_site(x, confirmed);
-		*known = confirmed ? gs__ho_known(gs__ho_type_of(*known), GS_TYPE_SITE, GS__HO_SURE)
-				   : 0;
-	}
-}
-
-/* What the object says about itself. */
-static void look_at(struct gs_heap_objects *x, const struct gs_heap_object *o)
-{
-	uint64_t first;
-
-	if (gs__ho_level_of(x->known[o->number]) == GS__HO_SURE || o->n_bytes < 8 ||
-	    o->span->flags & GS_RT_SPAN_USER_ARENA)
-		return;
-	memcpy(&first, o->bytes, 8);
-	if (o->pointer_bits)
-		check_pointers(x, o);
-	if (o->span->flags & GS_RT_SPAN_HEADERS)
-		take_header(x, o, first);
-	else if (o->span->flags & GS_RT_SPAN_LARGE)
-		take_header(x, o, large_type(x, o->span));
-	else if (gs__ho_level_of(x->known[o->number]) < GS__HO_FITS)
-		take_closure(x, o, first);
-	if (gs__ho_level_of(x->known[o->number]) < GS__HO_FITS && !header_of(o->span))
-		take_channel(x, o, o->bytes);
-}
 
 static int progress(struct gs_heap_objects *x, const struct gs_heap_object *o)
 {
@@ -602,13 +430,13 @@ static int progress(struct gs_heap_objects *x, const struct gs_heap_object *o)
 static int visit(void *ctx, const struct gs_heap_object *o)
 {
 	struct gs_heap_objects *x = ctx;
-	uint32_t header = o->offset ? 0 : header_of(o->span), known;
+	uint32_t header = o->offset ? 0 : gs__ho_header(o->span), known;
 	struct gs__ho_bytes b;
 
 	if (!o->bytes)
 		return 0;
 	if (o->offset == 0 && !x->reach)
-		look_at(x, o);
+		gs__ho_look(x, o);
 	known = x->known[o->number];
 	b = (struct gs__ho_bytes){
 		.word = (const uint64_t *)o->bytes + header / 8,
@@ -616,7 +444,7 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 		.offset = o->offset,
 		.label = x->reach ? o->number + 1 : x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
-		.guess = is_guess(known),
+		.guess = gs__ho_is_guess(known),
 		.only_typed = gs__ho_only_typed(x, known),
 		.mask = o->pointer_bits,
 		.mask_from = header / 8,
