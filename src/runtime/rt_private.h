@@ -38,7 +38,7 @@ struct gs__pc {
 	struct gs_go_func func;
 	const struct gs_frame *frames;   /* NULL until asked for */
 	const struct gs_frame *creator;  /* as "created by" shows it; NULL until asked for */
-	const struct gs__frame_map *map; /* rt_stackmap.c; NULL until asked for */
+	const struct gs__frame_map *map; /* rt_frame_map.c; NULL until asked for */
 };
 
 struct gs__pc_cache {

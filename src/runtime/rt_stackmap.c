@@ -21,39 +21,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define FRAME_MAPS_BYTES_MAX (64u << 10) /* of one stack object's pointer mask */
+#include "runtime/rt_frame_map.h"
+
 #define WORK_MAX (1u << 22)
 #define DEFERS_MAX 10000u
 #define REFLECT_WORDS_MAX 8192u
 
-enum frame_kind {
-	FRAME_NORMAL,
-	FRAME_DEAD,        /* above sigpanic, without deferred calls */
-	FRAME_INTERRUPTED, /* asyncPreempt, debugCall: it and its caller are conservative */
-	FRAME_REFLECT,     /* makeFuncStub, methodValueCall */
-	FRAME_BROKEN,      /* its maps cannot be read */
-};
-
-/* What a pc says about its frame. Lives in the arena. */
-struct gs__frame_map {
-	struct gs_go_bitmap locals, args;
-	const struct stack_object *objects;
-	uint32_t n_objects;
-	uint32_t args_bytes; /* 0: none or not known */
-	enum frame_kind kind;
-	bool no_locals, args_broken; /* have no map */
-};
-
-struct stack_object {
-	int32_t offset;
-	uint32_t size, ptr_bytes;
-	const uint8_t *mask; /* NULL: every word may be a pointer */
-};
-
 /* A stack object in a frame of the stack at hand. */
 struct live_object {
 	gs_addr at;
-	const struct stack_object *o;
+	const struct gs__stack_object *o;
 	bool done;
 };
 
@@ -77,7 +54,7 @@ struct gs__scan {
  * (internal/abi/abi.go; 9, 15, 9 registers on amd64, 16 each on arm64). */
 static const uint8_t reg_args_mask_amd64[] = { 0, 0, 0, 0xff, 0x01 };
 static const uint8_t reg_args_mask_arm64[] = { 0, 0, 0, 0, 0xff, 0xff };
-static const struct stack_object reg_args[2] = {
+static const struct gs__stack_object reg_args[2] = {
 	{ .offset = -272, .size = 272, .ptr_bytes = 264, .mask = reg_args_mask_amd64 },
 	{ .offset = -392, .size = 392, .ptr_bytes = 384, .mask = reg_args_mask_arm64 },
 };
@@ -121,128 +98,11 @@ static bool is_arm64(const struct gs__scan *s)
 	return s->rt->arch == GS_ARCH_ARM64;
 }
 
-/* --- what a pc says --- */
-
-static bool is_reflect_stub(const char *name)
-{
-	return strcmp(name, "reflect.makeFuncStub") == 0 ||
-	       strcmp(name, "reflect.methodValueCall") == 0;
-}
-
-/* The pointer mask of a stack object's type, from the module's read-only data. */
-static const uint8_t *object_mask(struct gs__scan *s, const struct gs__module *mod,
-				  const struct gs_go_stack_object *o)
-{
-	size_t len = (o->ptr_bytes / 8 + 7) / 8;
-	uint8_t *mask;
-
-	if (o->program || !mod->md.rodata || len == 0 || len > FRAME_MAPS_BYTES_MAX)
-		return NULL;
-	mask = gs_arena_alloc(s->rt->arena, len);
-	if (!mask || gs_memory_read(s->rt->mem, mod->md.rodata + o->mask, mask, len, NULL) < 0)
-		return NULL;
-	return mask;
-}
-
-static int load_objects(struct gs__scan *s, const struct gs__module *mod,
-			const struct gs_go_func *f, struct gs__frame_map *m)
-{
-	struct stack_object *all;
-	struct gs_cursor c;
-	uint32_t n;
-	int r = gs_go_stack_objects(mod->tab, f, &c, &n, NULL);
-
-	if (r != 0)
-		return r < 0 ? r : 0;
-	all = n ? gs_arena_array(s->rt->arena, n, sizeof(*all)) : NULL;
-	if (!all)
-		return n ? -ENOMEM : 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct gs_go_stack_object o;
-
-		r = gs_go_stack_object(&c, &o, NULL);
-		if (r < 0)
-			return r;
-		all[i] = (struct stack_object){ .offset = o.offset,
-						.size = o.size,
-						.ptr_bytes = o.ptr_bytes,
-						.mask = object_mask(s, mod, &o) };
-	}
-	m->objects = all;
-	m->n_objects = n;
-	return 0;
-}
-
-/* The call that the frame waits for, or goes on behind. 0: it goes on nowhere. */
-static gs_addr call_of(const struct gs__pc *p)
-{
-	gs_addr pc = p->key >> 1;
-
-	if (p->key & 1) /* its callee is sigpanic */
-		return p->func.deferreturn ? p->func.entry + p->func.deferreturn : 0;
-	return pc == p->func.entry ? pc : pc - 1;
-}
-
-/* Number of the stack map that holds there. @return false if there is none. */
-static bool map_index(const struct gs__pc *p, const struct gs__module *mod, int32_t *ret)
-{
-	gs_addr pc = call_of(p);
-
-	if (!pc)
-		return false;
-	*ret = -1;
-	/* At the very entry the first map counts, and so it does where there is no number. */
-	if (pc != p->func.entry &&
-	    gs_go_pcdata(mod->tab, &p->func, GS_GO_PCDATA_STACK_MAP, pc, ret, NULL) < 0)
-		*ret = -1;
-	if (*ret < 0)
-		*ret = 0;
-	return true;
-}
-
-static void load_map(struct gs__scan *s, const struct gs__pc *p, struct gs__frame_map *m)
-{
-	const struct gs__module *mod = &s->rt->module[p->module];
-	const struct gs_go_func *f = &p->func;
-	int32_t index;
-	int r;
-
-	m->args_bytes = f->args_bytes > 0 ? (uint32_t)f->args_bytes : 0;
-	if (p->id == GS_GO_FUNC_ASYNC_PREEMPT || p->id == GS_GO_FUNC_DEBUG_CALL) {
-		m->kind = FRAME_INTERRUPTED;
-		return;
-	}
-	if (!map_index(p, mod, &index)) {
-		m->kind = FRAME_DEAD;
-		return;
-	}
-	m->kind = FRAME_BROKEN;
-	r = gs_go_stack_map(mod->tab, f, GS_GO_FUNCDATA_LOCALS_MAPS, index, &m->locals, NULL);
-	if (r < 0)
-		return;
-	m->no_locals = r != 0;
-	if (m->args_bytes) {
-		r = gs_go_stack_map(mod->tab, f, GS_GO_FUNCDATA_ARGS_MAPS, index, &m->args, NULL);
-		m->args_broken = r != 0;
-	}
-	if (load_objects(s, mod, f, m) < 0)
-		return;
-	m->kind = f->args_bytes < 0 && is_reflect_stub(f->name) ? FRAME_REFLECT : FRAME_NORMAL;
-}
-
 static const struct gs__frame_map *map_of(struct gs__scan *s, const struct gs__pc *p)
 {
-	struct gs__frame_map *m;
+	const struct gs__frame_map *m = gs__frame_map_of(s->rt, p);
 
-	if (p->map)
-		return p->map;
-	m = gs_arena_alloc(s->rt->arena, sizeof(*m));
-	if (!m) {
-		s->no_memory = true;
-		return NULL;
-	}
-	load_map(s, p, m);
-	((struct gs__pc *)(uintptr_t)p)->map = m; /* the cache's own, handed out as const */
+	s->no_memory |= !m;
 	return m;
 }
 
@@ -329,13 +189,13 @@ static int frame_conservative(struct gs__scan *s, const struct frame *f)
 	int r;
 
 	/* The signal handler that injected the call put a word of its own below it. */
-	if (is_arm64(s) && f->map->kind == FRAME_INTERRUPTED)
+	if (is_arm64(s) && f->map->kind == GS__FRAME_INTERRUPTED)
 		end += 16;
 	r = conservative(s, f->sp, end);
 	return r ? r : conservative(s, f->argp, f->argp + f->map->args_bytes);
 }
 
-static void add_objects(struct gs__scan *s, const struct frame *f, const struct stack_object *o,
+static void add_objects(struct gs__scan *s, const struct frame *f, const struct gs__stack_object *o,
 			uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++, o++) {
@@ -397,7 +257,7 @@ static int frame_precise(struct gs__scan *s, const struct frame *f)
 		r = precise(s, f->argp, m->args.bytes, m->args.n_bits);
 	if (r == 0 && m->args_broken)
 		r = conservative(s, f->argp, f->argp + m->args_bytes);
-	if (r == 0 && m->kind == FRAME_REFLECT)
+	if (r == 0 && m->kind == GS__FRAME_REFLECT)
 		r = reflect_args(s, f);
 	else
 		add_objects(s, f, m->objects, m->n_objects);
@@ -406,12 +266,12 @@ static int frame_precise(struct gs__scan *s, const struct frame *f)
 
 static int one_frame(struct gs__scan *s, const struct frame *f)
 {
-	if (f->above_interrupted || f->map->kind == FRAME_INTERRUPTED)
+	if (f->above_interrupted || f->map->kind == GS__FRAME_INTERRUPTED)
 		return frame_conservative(s, f);
 	switch (f->map->kind) {
-	case FRAME_DEAD:
+	case GS__FRAME_DEAD:
 		return 0;
-	case FRAME_BROKEN:
+	case GS__FRAME_BROKEN:
 		s->broken_frames++;
 		return frame_conservative(s, f);
 	default:
@@ -446,10 +306,10 @@ static int tell_frames(struct gs__scan *s, const struct gs__walk *w)
 
 		if (!m || (v.n_frames && s->frame[v.n_frames - 1].cfa > f.fp))
 			break;
-		pc = call_of(f.pc);
-		if (interrupted || m->kind != FRAME_NORMAL)
+		pc = gs__call_of(f.pc);
+		if (interrupted || m->kind != GS__FRAME_NORMAL)
 			pc = 0;
-		interrupted = m->kind == FRAME_INTERRUPTED;
+		interrupted = m->kind == GS__FRAME_INTERRUPTED;
 		s->frame[v.n_frames++] = (struct gs_rt_stack_frame){ .pc = pc, .cfa = f.fp };
 	}
 	v.frame = s->frame;
@@ -471,7 +331,7 @@ static int all_frames(struct gs__scan *s, const struct gs__walk *w)
 		if (!f.map)
 			return 0;
 		f.above_interrupted = interrupted;
-		interrupted = f.map->kind == FRAME_INTERRUPTED;
+		interrupted = f.map->kind == GS__FRAME_INTERRUPTED;
 		r = one_frame(s, &f);
 		end = f.fp;
 	}
