@@ -54,8 +54,7 @@ def types_are_exact(target, d):
 
 
 def locals_are_exact(target, d):
-    """What only variables on stacks and in closures tell. Their debug information is all there is: no more than one
-    of a kind may be missing."""
+    """What only variables on stacks and in closures tell: all of them, and nothing else."""
     if STRIPPED:
         return
     got = {t['name']: [t['objects'], t['bytes']] for t in d['types']}

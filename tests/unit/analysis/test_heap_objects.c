@@ -504,6 +504,79 @@ static void types_go_along(void **state)
 	(void)state;
 }
 
+static void guess(struct world *w, uint32_t slot, const struct gs_go_type *type)
+{
+	const struct gs__ho_edge e = { .kind = GS__HO_TO,
+				       .target = gs__ho_type(w->x, GS__HO_OBJECT, type) };
+
+	gs__ho_guess(w->x, w->start[slot], &e, 0, 0, 0, 1);
+	gs__ho_flush(w->x);
+}
+
+/* What a variable on a stack says counts until anything else is said, in any order. */
+static void guesses_give_way(void **state)
+{
+	struct gs_go_type stale = made("main.Stale", GS_GO_KIND_UINT8, 48),
+			  whole = made("main.Whole", GS_GO_KIND_UINT8, 48),
+			  text = made("main.Text", GS_GO_KIND_UINT8, 32),
+			  p_whole = made("*main.Whole", GS_GO_KIND_POINTER, 8);
+	struct world *w = world_new(1);
+
+	p_whole.elem = &whole;
+	text.addr = 1; /* its pointers are known */
+	world_open(w);
+	gs__ho_root(w->x, &(struct gs__ho_root){ .kind = GS__HO_OTHER, .name = "r" });
+	guess(w, 100, &stale);
+	assert_string_equal(name_at(w, 100), "main.Stale");
+	offer(w, 100, &p_whole, 0, 0);
+	assert_string_equal(name_at(w, 100), "main.Whole");
+	offer(w, 101, &p_whole, 0, 0);
+	guess(w, 101, &stale);
+	assert_string_equal(name_at(w, 101), "main.Whole");
+	/* Another size; pointers where the allocator has none. */
+	guess(w, 0, &stale);
+	assert_string_equal(name_at(w, 0), "");
+	guess(w, 200, &text);
+	assert_string_equal(name_at(w, 200), "");
+	text.ptr_bytes = 0;
+	guess(w, 200, &text);
+	assert_string_equal(name_at(w, 200), "main.Text");
+	world_free(w);
+	(void)state;
+}
+
+/* A list by guess: its objects are guesses too, and one whose pointer stands elsewhere is none. */
+static void pointers_refute_guesses(void **state)
+{
+	struct world *w = world_new(1);
+	struct gs_go_type node = made("main.Node", GS_GO_KIND_STRUCT, 16),
+			  ptr = made("*main.Node", GS_GO_KIND_POINTER, 8);
+	struct gs_go_type_field field = { .name = "next", .type = &ptr, .offset = 8 };
+	/* A bit for each word, at the end of the span: of the third object the first word is the pointer. */
+	const uint64_t bits = 1 << 1 | 1 << 3 | 1 << 4;
+
+	ptr.elem = &node;
+	ptr.addr = node.addr = 1;
+	node.fields = &field;
+	node.n_fields = 1;
+	w->span[0].flags |= GS_RT_SPAN_HEAP_BITMAP;
+	put64(w, BASE + GS_RT_PAGE - GS_RT_PAGE / 64, bits);
+	put64(w, w->start[0] + 8, w->start[1]);
+	put64(w, w->start[1] + 8, w->start[2]);
+	put64(w, w->start[2], w->start[0]);
+	world_open(w);
+	gs__ho_root(w->x, &(struct gs__ho_root){ .kind = GS__HO_OTHER, .name = "r" });
+	guess(w, 0, &node);
+	gs_assert_ok(gs__ho_walk(w->x, &w->err), &w->err);
+	assert_string_equal(name_at(w, 0), "main.Node");
+	assert_string_equal(name_at(w, 1), "main.Node");
+	assert_true(gs__ho_is_guess(w->x->known[1]));
+	assert_string_equal(name_at(w, 2), "");
+	assert_true(w->x->label[2] != 0);
+	world_free(w);
+	(void)state;
+}
+
 /* --- noise -------------------------------------------------------------------------------------------------------- */
 
 /* Words that lead anywhere, types of noise: no crash, and an end. */
@@ -547,9 +620,10 @@ static void noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(roots_are_dominators), cmocka_unit_test(pinned),
-		cmocka_unit_test(retained_is_exact),    cmocka_unit_test(surer_types_win),
-		cmocka_unit_test(types_go_along),       cmocka_unit_test(noise),
+		cmocka_unit_test(roots_are_dominators),    cmocka_unit_test(pinned),
+		cmocka_unit_test(retained_is_exact),       cmocka_unit_test(surer_types_win),
+		cmocka_unit_test(types_go_along),          cmocka_unit_test(guesses_give_way),
+		cmocka_unit_test(pointers_refute_guesses), cmocka_unit_test(noise),
 	};
 
 	return gs_test_main(tests);
