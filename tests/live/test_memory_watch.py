@@ -139,6 +139,20 @@ def grown():
            'grown: without probes the class is known, and who is not', *again.summary())
 
 
+def huge():
+    with program('memory_watch') as t:
+        seen, n = watched(t, 'collapse')
+    if not n['collapse']:
+        tap.skip('huge: who made huge pages', 'the kernel does not make them when it is asked to')
+        return
+    found = seen.by('main.makeHuge', 'madvise')
+    tap.ok([(g['detail'], g['bytes'], g['asked_bytes']) for g in found] == [('MADV_COLLAPSE', 0, n['collapse'])],
+           'huge: the advice, by whom', *seen.summary())
+    tap.ok(close(seen.growth['anonymous']['huge_bytes'], n['collapse'], 0.1), 'huge: so much more is in huge pages',
+           *seen.summary())
+    seen.says('huge', 'are in huge pages (MADV_COLLAPSE by main.makeHuge')
+
+
 def freed():
     """What the collector has given up is given back when the program asks for it."""
     with program('memory_watch') as t:
@@ -242,7 +256,7 @@ def loaded():
     after.says('loaded', 'refused', 'by dlopen of', 'main.reloadPlugins')
 
 
-GO = (unmapped, grown, freed, limited, scavenged, functions, workers)
+GO = (unmapped, grown, huge, freed, limited, scavenged, functions, workers)
 C = (malloc, loaded)
 
 

@@ -6,6 +6,7 @@
 //	dontneed       madvise MADV_DONTNEED on a mapping: dropCache
 //	shrink, grow   mremap of a mapping: shrinkTable, growTable
 //	mmap           a new mapping, touched: mapCache
+//	collapse       huge pages over a mapping of which one page in 512 was touched (MADV_COLLAPSE; 0 where there is none): makeHuge
 //	make           objects of the Go heap, kept: loadOrders
 //	spans          objects that take a span each, more than the runtime's first list of spans has room for: makeSpans
 //	goroutines     goroutines that sleep on deep stacks: startWorkers
@@ -37,6 +38,7 @@ var (
 	dir = flag.String("dir", os.TempDir(), "where to put the mapped file")
 
 	half, cache, table, small []byte
+	sparse                    []byte
 	garbage                   [][]byte
 	kept                      [][]byte
 	quiet                     = make(chan int)
@@ -105,6 +107,19 @@ func growTable() int {
 	small = remap(small, *mb*mib)
 	touch(small)
 	return len(small) - before
+}
+
+//go:noinline
+func makeHuge() int {
+	skip := -uintptr(unsafe.Pointer(&sparse[0])) & (2*mib - 1)
+	inner := sparse[skip : int(skip)+*mb*mib]
+	for i := 0; i < len(inner); i += 2 * mib {
+		inner[i] = 1
+	}
+	if syscall.Madvise(inner, 25) != nil {
+		return 0
+	}
+	return len(inner)
 }
 
 //go:noinline
@@ -210,6 +225,11 @@ func mapFile() int {
 
 func plant() {
 	half, cache, table, small = mapped(*mb*mib), mapped(*mb*mib), mapped(*mb*mib), mapped(mib)
+	var err error
+	sparse, err = syscall.Mmap(-1, 0, *mb*mib+2*mib, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		fail(err)
+	}
 	for i := 0; i < *mb; i++ {
 		b := make([]byte, mib)
 		touch(b)
@@ -229,7 +249,7 @@ func main() {
 		Ready: answer{"planted": *mb * mib},
 		Commands: map[string]func() map[string]interface{}{
 			"munmap-half": command(giveHalf), "dontneed": command(dropCache), "shrink": command(shrinkTable),
-			"grow": command(growTable), "mmap": command(mapCache), "make": command(loadOrders),
+			"grow": command(growTable), "mmap": command(mapCache), "collapse": command(makeHuge), "make": command(loadOrders),
 			"goroutines": command(startWorkers), "spans": command(makeSpans), "drop": drop,
 			"free": command(releaseAll), "limit": command(obeyLimit), "file": command(mapFile),
 			"scavenge": func() map[string]interface{} {

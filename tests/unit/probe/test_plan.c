@@ -6,7 +6,10 @@
  */
 #include "test.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "golang/moduledata.h"
 #include "pclntab_builder.h"
@@ -56,6 +59,7 @@ static const struct gs_build_func sample[] = {
 enum { GOPARK, RUNQPUT, EXECUTE, GOEXIT, READY, GOYIELD, NEWPROC, GOSCHED, APPEND, N_SAMPLE = 14 };
 
 struct world {
+	struct gs_image *library; /* of the test */
 	struct gs_builder *b;
 	uint8_t *bytes, *memory;
 	struct gs_image *img;
@@ -372,6 +376,46 @@ static void functions(void **state)
 	world_deinit(&w);
 }
 
+/* The C library of this test itself: the dynamic linker says where its dlopen is, and the code there is that of the file. */
+static void libraries(void **state)
+{
+	struct gs_probe_library library = { .path = "/lib/gone.so" };
+	const struct gs_probe_site *s;
+	uint8_t file[16];
+	struct world w;
+	Dl_info where;
+	void *entry = dlsym(RTLD_DEFAULT, "dlopen");
+	int fd;
+
+	(void)state;
+	if (!entry || !dladdr(entry, &where) || !where.dli_fname || where.dli_fname[0] != '/')
+		skip(); /* no C library of its own */
+	world_init(&w, sample, N_SAMPLE, 0);
+	w.binary.library = &library;
+	w.binary.n_libraries = 1;
+	gs_assert_result(1, make(&w, GS_PROBE_WANT_DLOPEN), &err);
+	assert_non_null(strstr(plan.refused[0].why, "gone.so"));
+
+	gs_assert_ok(gs_image_open(where.dli_fname, &w.library, &err), &err);
+	library = (struct gs_probe_library){ .path = where.dli_fname,
+					     .image = w.library,
+					     .bias = (uint64_t)(uintptr_t)where.dli_fbase };
+	gs_assert_ok(make(&w, GS_PROBE_WANT_DLOPEN), &err);
+	s = site_of(GS_PROG_DLOPEN);
+	assert_non_null(s);
+	assert_int_equal(s->addr, (uint64_t)(uintptr_t)entry);
+	assert_int_equal(s->library, 1);
+	fd = open(where.dli_fname, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, file, sizeof(file), (off_t)s->file_offset), sizeof(file));
+	close(fd);
+	assert_memory_equal(file, entry, sizeof(file));
+
+	gs_assert_ok(make(&w, GS_PROBE_WANT_MAPS), &err);
+	assert_null(site_of(GS_PROG_DLOPEN)); /* not asked for */
+	gs_image_free(w.library);
+	world_deinit(&w);
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -392,6 +436,7 @@ int main(void)
 		cmocka_unit_test(bodies),     cmocka_unit_test(other_memory),
 		cmocka_unit_test(callers),    cmocka_unit_test(code_refused),
 		cmocka_unit_test(functions),  cmocka_unit_test(names),
+		cmocka_unit_test(libraries),
 	};
 
 	return gs_test_main(tests);
