@@ -455,13 +455,15 @@ static int emit(struct pass *ps, struct slot *s, struct gs_arena *arena, struct 
 	return ps->visit(ps->ctx, &out);
 }
 
-static int do_batch(struct pass *ps, struct gs_err *err)
+static int do_batch(void *ctx, uint32_t n, struct gs_err *err)
 {
+	struct pass *ps = ctx;
 	GS_CLEANUP(gs_arena_freep) struct gs_arena *arena = gs_arena_new(0);
 	int r;
 
 	if (!arena)
 		return gs_fail(err, -ENOMEM, 0, "no memory for a batch of goroutines");
+	ps->n = n;
 	r = load_batch(ps, err);
 	if (r == 0)
 		r = load_labels(ps, arena, err);
@@ -478,7 +480,7 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 }
 
 /* The published pair: the pointer is stored before the length (allgadd), so read the length first. */
-int gs__allgs_read(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len, struct gs_err *err)
+static int read_allgs(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len, struct gs_err *err)
 {
 	const struct gs_go_globals *gl = &rt->facts.globals;
 	gs_addr slice = gl->addr[GS_GO_GLOBAL_ALLGS];
@@ -504,6 +506,27 @@ int gs__allgs_read(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len, struct
 			"the list of goroutines claims %llu entries; gosonde reads at most %u",
 			(unsigned long long)*ret_len, GS_RT_MAX_GOROUTINES);
 	return 0;
+}
+
+int gs__allgs_each(struct gs_rt *rt, gs_addr *ptrs, uint32_t max, gs__batch_fn *batch, void *ctx,
+		   uint64_t *io_unreadable, struct gs_err *err)
+{
+	gs_addr list;
+	uint64_t len;
+	int r = read_allgs(rt, &list, &len, err);
+
+	for (uint64_t i = 0; r == 0 && i < len; i += max) {
+		uint32_t n = len - i < max ? (uint32_t)(len - i) : max;
+
+		r = gs_memory_read(rt->mem, list + i * 8, ptrs, n * 8ul, err);
+		if (r == 0) {
+			r = batch(ctx, n, err);
+		} else if (r == -GS_E_FAULT) { /* the array moved or is damaged: go on */
+			*io_unreadable += n;
+			r = 0;
+		}
+	}
+	return r;
 }
 
 /* The target's clock; a core file has none, so take the latest moment the runtime wrote down. */
@@ -589,31 +612,11 @@ static void pass_free(struct pass *ps)
 	free(ps);
 }
 
-static int all_batches(struct pass *ps, gs_addr list, uint64_t len, struct gs_err *err)
-{
-	int r = 0;
-
-	for (uint64_t i = 0; r == 0 && i < len; i += ps->n) {
-		ps->n = len - i < GS_BATCH ? (uint32_t)(len - i) : GS_BATCH;
-		r = gs_memory_read(ps->rt->mem, list + i * 8, ps->ptrs, ps->n * 8ul, err);
-		if (r == -GS_E_FAULT) { /* the array moved or is damaged: say so and go on */
-			ps->unreadable += ps->n;
-			r = 0;
-			continue;
-		}
-		if (r == 0)
-			r = do_batch(ps, err);
-	}
-	return r == 1 && (ps->late || (ps->o->limit && ps->visited >= ps->o->limit)) ? 0 : r;
-}
-
 int gs_rt_goroutines(struct gs_rt *rt, const struct gs_rt_dump_options *o,
 		     int (*visit)(void *ctx, const struct gs_goroutine *g), void *ctx,
 		     struct gs_incomplete_list *inc, struct gs_err *err)
 {
 	struct pass *ps = calloc(1, sizeof(*ps));
-	gs_addr list;
-	uint64_t len;
 	int r;
 
 	if (!ps)
@@ -625,9 +628,9 @@ int gs_rt_goroutines(struct gs_rt *rt, const struct gs_rt_dump_options *o,
 	ps->inc = inc;
 	r = prepare(ps, err);
 	if (r == 0)
-		r = gs__allgs_read(rt, &list, &len, err);
-	if (r == 0)
-		r = all_batches(ps, list, len, err);
+		r = gs__allgs_each(rt, ps->ptrs, GS_BATCH, do_batch, ps, &ps->unreadable, err);
+	if (r == 1 && (ps->late || (o->limit && ps->visited >= o->limit)))
+		r = 0; // an end of our own, not the visitor's
 	if (r >= 0)
 		count_missing(ps);
 	pass_free(ps);

@@ -49,6 +49,7 @@ struct pass {
 	uint32_t g_size, sudog_size;
 	uint8_t block_of[256]; /* by wait reason */
 	uint64_t torn, unreadable, broken, late;
+	int64_t deadline_ns;
 };
 
 static const char *const block_names[] = {
@@ -366,10 +367,16 @@ static int emit(struct pass *ps, struct gs_err *err)
 	return r;
 }
 
-static int do_batch(struct pass *ps, struct gs_err *err)
+static int do_batch(void *ctx, uint32_t n, struct gs_err *err)
 {
+	struct pass *ps = ctx;
 	int r;
 
+	if (gs_now_ns() > ps->deadline_ns) {
+		ps->late += n;
+		return 0;
+	}
+	ps->n = n;
 	ps->n_found = 0;
 	r = load_gs(ps, err);
 	if (r == 0 && ps->sudog_size)
@@ -377,31 +384,6 @@ static int do_batch(struct pass *ps, struct gs_err *err)
 	if (r == 0)
 		r = look_again(ps, err);
 	return r == 0 ? emit(ps, err) : r;
-}
-
-static int all_batches(struct pass *ps, struct gs_err *err)
-{
-	int64_t deadline = gs_now_ns() + GS__TIME_MAX_NS;
-	gs_addr list;
-	uint64_t len;
-	int r = gs__allgs_read(ps->rt, &list, &len, err);
-
-	for (uint64_t i = 0; r == 0 && i < len; i += ps->n) {
-		if (gs_now_ns() > deadline) {
-			ps->late = len - i;
-			break;
-		}
-		ps->n = len - i < GS__BATCH ? (uint32_t)(len - i) : GS__BATCH;
-		r = gs_memory_read(ps->rt->mem, list + i * 8, ps->ptrs, ps->n * 8ul, err);
-		if (r == -GS_E_FAULT) { /* the array moved or is damaged: say so and go on */
-			ps->unreadable += ps->n;
-			r = 0;
-			continue;
-		}
-		if (r == 0)
-			r = do_batch(ps, err);
-	}
-	return r;
 }
 
 static int address_order(const void *a, const void *b)
@@ -472,7 +454,8 @@ int gs_rt_gs_read(struct gs_rt *rt, struct gs_rt_gs **ret, struct gs_incomplete_
 	ps->sudog_size = gs__sudog_size(rt);
 	for (uint32_t i = 0; i < GS_ARRAY_SIZE(ps->block_of); i++)
 		ps->block_of[i] = block_by_name(rt->wait_reasons[i]);
-	r = all_batches(ps, err);
+	ps->deadline_ns = gs_now_ns() + GS__TIME_MAX_NS;
+	r = gs__allgs_each(rt, ps->ptrs, GS__BATCH, do_batch, ps, &ps->unreadable, err);
 	if (r == 0)
 		r = finish(ps, inc, err);
 	gs__gather_free(&ps->buf);

@@ -187,9 +187,11 @@ bool gs__walk_running(struct gs_rt *rt, const struct gs__g *g, const struct gs__
 		      const struct gs_regs *regs, struct gs__stack_view views[2],
 		      struct gs__walk *io);
 
-/** The array of all goroutines and its length, bounded by GS_RT_MAX_GOROUTINES. */
-GS_CHECKED int gs__allgs_read(struct gs_rt *rt, gs_addr *ret_ptr, uint64_t *ret_len,
-			      struct gs_err *err);
+/** Told of the next @n addresses of goroutines. Non-zero ends the visit and is returned. */
+typedef int gs__batch_fn(void *ctx, uint32_t n, struct gs_err *err);
+/** All of them, in batches of at most @max into @ptrs. Addresses that cannot be read are counted. */
+GS_CHECKED int gs__allgs_each(struct gs_rt *rt, gs_addr *ptrs, uint32_t max, gs__batch_fn *batch,
+			      void *ctx, uint64_t *io_unreadable, struct gs_err *err);
 /** Decode the fields of a g from its bytes (layout's G_SIZE of them). */
 void gs__g_decode(const struct gs_rt *rt, gs_addr addr, const uint8_t *bytes, struct gs__g *ret);
 /** Same goroutine, not run in between? */
