@@ -239,6 +239,22 @@ static void note_head(struct gs_core_builder *b, const char *owner, const char *
 	put_zeros(b, -n & 3);
 }
 
+/* Vector registers as the kernel writes them: word w of the set is 0xfeed0000 + w. */
+static void put_vector(struct gs_core_builder *b, size_t i)
+{
+	bool amd64 = b->arch == GS_ARCH_AMD64;
+	uint64_t set[832 / 8];
+	size_t size = amd64 ? sizeof(set) : 528;
+	char name[NAME_SIZE];
+
+	for (size_t w = 0; w < sizeof(set) / sizeof(set[0]); w++)
+		set[w] = 0xfeed0000 + w;
+	snprintf(name, sizeof(name), "vector%zu", i);
+	note_head(b, amd64 ? "LINUX" : "CORE", name, amd64 ? NT_X86_XSTATE : NT_FPREGSET,
+		  (uint32_t)size);
+	put_bytes(b, set, size);
+}
+
 /* struct elf_prstatus: 112 bytes, the registers, pr_fpvalid, padding to 8. */
 static void put_prstatus(struct gs_core_builder *b, size_t i)
 {
@@ -282,6 +298,7 @@ static void put_prstatus(struct gs_core_builder *b, size_t i)
 		note_head(b, "LINUX", tls, NT_ARM_TLS, 8);
 		put(b, 8, r->tls, "tls%zu.value", i);
 	}
+	put_vector(b, i);
 }
 
 static void put_psinfo(struct gs_core_builder *b)

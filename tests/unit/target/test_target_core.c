@@ -146,6 +146,15 @@ static void check_threads(enum gs_arch arch)
 	assert_int_equal(th[1].regs.lr, arch == GS_ARCH_ARM64 ? 14 : 0);
 	assert_int_equal(th[1].regs.g, 15);
 	assert_int_equal(th[1].regs.tls, 16);
+	// Registers of the builder: general ones are their number in the set, vector ones too.
+	assert_int_equal(th[1].regs.general[14], 0xdead000e);
+	assert_int_equal(th[1].regs.general[arch == GS_ARCH_ARM64 ? 30 : 1],
+			 arch == GS_ARCH_ARM64 ? 14 : 15);
+	assert_int_equal(th[1].regs.vector[0], 0xfeed0000 + (arch == GS_ARCH_ARM64 ? 0 : 160 / 8));
+	assert_int_equal(th[1].regs.vector[32],
+			 0xfeed0000 + (arch == GS_ARCH_ARM64 ? 32 : 576 / 8));
+	assert_int_equal(th[1].regs.vector[63],
+			 0xfeed0000 + (arch == GS_ARCH_ARM64 ? 63 : 824 / 8));
 	assert_int_equal(gs_target_identity(t)->pid, 4711);
 	gs_assert_ok(gs_target_auxv(t, AT_ENTRY, &v, &err), &err);
 	assert_int_equal(v, 0x401000);
