@@ -309,6 +309,7 @@ static void by_the_runtime(void **state)
 	BYTES_BY(&a, "runtime.mmap", 0x400000);
 	assert_string_equal(by(&a, "runtime.mmap")->runtime, "runtime.sysMap");
 	BYTES_BY(&a, "runtime.madvise", 0);
+	assert_int_equal(by(&a, "runtime.madvise")->class, GS_MEM_HEAP_LAZY);
 	assert_string_equal(by(&a, "runtime.madvise")->runtime, "runtime.sysUnused");
 	assert_string_equal(by(&a, "runtime.madvise")->cause, "the background scavenger");
 	BYTES_BY(&a, "runtime.sysMmap", 0);
