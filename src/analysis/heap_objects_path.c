@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * A shortest path from a root to an object of a type: breadth first over the whole heap, with the parent of each slot in the
- * place of its label. Objects of a level are read in the order of memory, many at once.
+ * place of its label. Objects of a level have their turn together, in the order of memory.
  *
  * A path says which object leads to which. Through which word, and what that is called, is found by reading the few objects
  * of the path again; on a live process the word may be gone by then, and the step has no name.
@@ -14,10 +14,7 @@
 #include "analysis/heap_objects_private.h"
 
 enum {
-	BATCH = 256,
-	BITMAP_MAX_SIZE = 512, /* of objects in spans with a pointer bitmap */
-	INLINE_MARKS = 128,    /* bytes behind the bitmap (1.26 and later) */
-	PIECE = 1 << 20,       /* of an object; also of a batch */
+	PIECE = 1 << 20, /* of an object */
 	MAX_STEPS = 1000,
 	MAX_CHAIN = 1 << 20,
 	MAX_NAME = 512,
@@ -99,136 +96,11 @@ void gs__ho_search_arrive(struct gs_heap_objects *x, uint32_t parent, uint32_t s
 
 /* --- the search --------------------------------------------------------------------------------------------------- */
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint32_t header_of(const struct gs_rt_span *s)
-{
-	return s->flags & GS_RT_SPAN_HEADERS ? 8 : 0;
-}
-
-/* What is read of an object: its bytes, and its part of the span's pointer bitmap for both places where that can be
- * (see heap_mark_scan.c). */
-struct object {
-	const struct gs_rt_span *span;
-	uint32_t slot;
-	const uint8_t *bytes;
-	uint64_t before_marks[2], at_end[2];
-	uint8_t last; /* of the span */
-};
-
-static bool has_bitmap(const struct gs_rt_span *s)
-{
-	return s->flags & GS_RT_SPAN_HEAP_BITMAP && s->elem_size <= BITMAP_MAX_SIZE;
-}
-
-static uint32_t plan_reads(struct object *o, struct gs_read *rd)
-{
-	const struct gs_rt_span *s = o->span;
-	uint64_t bytes = s->n_pages * (uint64_t)GS_RT_PAGE, elem = o->slot - s->first_object;
-	gs_addr end = s->start + bytes, at = end - bytes / 64 + elem * s->elem_size / 512 * 8;
-
-	rd[0] = (struct gs_read){ .addr = start_of(s, o->slot),
-				  .buf = (void *)(uintptr_t)o->bytes,
-				  .len = s->elem_size };
-	if (!has_bitmap(s))
-		return 1;
-	rd[1] = (struct gs_read){ .addr = at - INLINE_MARKS, .buf = o->before_marks, .len = 16 };
-	rd[2] = (struct gs_read){ .addr = at, .buf = o->at_end, .len = end - at < 16 ? 8 : 16 };
-	rd[3] = (struct gs_read){ .addr = end - 1, .buf = &o->last, .len = 1 };
-	return 4;
-}
-
-/* Bit for each word of the object. */
-static uint64_t pointers_of(const struct object *o)
-{
-	const struct gs_rt_span *s = o->span;
-	const uint64_t *map = o->last == s->spanclass ? o->before_marks : o->at_end;
-	uint32_t shift = (uint32_t)((o->slot - s->first_object) * s->elem_size / 8 % 64);
-
-	return shift ? map[0] >> shift | map[1] << (64 - shift) : map[0];
-}
-
-static void scan(struct gs_heap_objects *x, const struct object *o, uint64_t n, uint64_t offset)
-{
-	uint32_t known = x->known[o->slot], header = offset ? 0 : header_of(o->span);
-	const uint64_t mask = has_bitmap(o->span) ? pointers_of(o) : 0;
-	struct gs__ho_bytes b = {
-		.word = (const uint64_t *)(const void *)(o->bytes + header),
-		.n = (uint32_t)((n - header) / 8),
-		.offset = offset,
-		.label = o->slot + 1,
-		.type = gs__ho_type_of(known),
-		.only_typed = gs__ho_only_typed(x, known),
-		.mask = has_bitmap(o->span) ? &mask : NULL,
-	};
-
-	gs__ho_scan(x, &b);
-}
-
-static int scan_large(struct gs_heap_objects *x, uint32_t slot, const struct gs_rt_span *s,
-		      struct gs_err *err)
-{
-	struct gs__ho_search *q = x->search;
-
-	for (uint64_t at = 0; at < s->elem_size && !q->any; at += PIECE) {
-		struct gs_read rd = { .addr = s->start + at,
-				      .buf = q->buffer,
-				      .len = s->elem_size - at < PIECE ? s->elem_size - at
-								       : PIECE };
-		int r = x->mem->readv(x->mem->ctx, &rd, 1, err);
-
-		if (r < 0)
-			return r;
-		if (rd.result == 0)
-			scan(x, &(struct object){ .span = s, .slot = slot, .bytes = q->buffer },
-			     rd.len, at);
-	}
-	return 0;
-}
-
-/* As many objects of the level from @i on as fit a batch. @return the next one. */
-static int scan_some(struct gs_heap_objects *x, uint32_t *i, struct gs_err *err)
-{
-	struct gs__ho_search *q = x->search;
-	struct object o[BATCH] = { { 0 } };
-	uint32_t first[BATCH], n = 0, reads = 0;
-	struct gs_read rd[BATCH * 4];
-	uint64_t used = 0;
-	int r;
-
-	for (; *i < q->n_level && n < BATCH; ++*i) {
-		const struct gs_rt_span *s = span_of(q, q->level[*i]);
-
-		if (s->flags & GS_RT_SPAN_NOSCAN)
-			continue;
-		if (used + s->elem_size > PIECE)
-			break;
-		o[n] = (struct object){ .span = s,
-					.slot = q->level[*i],
-					.bytes = q->buffer + used };
-		first[n] = reads;
-		reads += plan_reads(&o[n++], &rd[reads]);
-		used += s->elem_size;
-	}
-	if (n == 0)
-		return *i < q->n_level ? scan_large(x, q->level[*i], span_of(q, q->level[*i]), err)
-				       : 0;
-	r = x->mem->readv(x->mem->ctx, rd, reads, err);
-	for (uint32_t k = 0; r >= 0 && k < n; k++)
-		if (rd[first[k]].result == 0)
-			scan(x, &o[k], rd[first[k]].len, 0);
-	return r < 0 ? r : 0;
-}
-
 static int scan_level(struct gs_heap_objects *x, struct gs_err *err)
 {
 	struct gs__ho_search *q = x->search;
 	uint32_t *swap = q->level, cap = q->level_cap;
+	int r;
 
 	q->level = q->next;
 	q->n_level = q->n_next;
@@ -236,19 +108,16 @@ static int scan_level(struct gs_heap_objects *x, struct gs_err *err)
 	q->next = swap;
 	q->next_cap = cap;
 	q->n_next = 0;
-	qsort(q->level, q->n_level, sizeof(*q->level), by_number);
-	for (uint32_t i = 0; i < q->n_level && !q->any;) {
-		uint32_t before = i;
-		int r = scan_some(x, &i, err);
+	for (uint32_t i = 0; i < q->n_level; i++) {
+		const struct gs_rt_span *s = span_of(q, q->level[i]);
 
-		if (r < 0)
-			return r;
-		/* A large object was scanned alone. */
-		if (i == before)
-			i++;
-		gs__ho_flush(x);
+		if (!(s->flags & GS_RT_SPAN_NOSCAN))
+			gs_heap_grey(x->mark, s, start_of(s, q->level[i]));
 	}
-	return q->no_memory ? gs_fail(err, -ENOMEM, 0, "cannot look for a path: out of memory") : 0;
+	r = gs__ho_walk(x, err);
+	if (r == 0 && q->no_memory)
+		return gs_fail(err, -ENOMEM, 0, "cannot look for a path: out of memory");
+	return r;
 }
 
 /* --- names of steps ----------------------------------------------------------------------------------------------- */
@@ -341,8 +210,8 @@ static struct gs_heap_path_step step_from(struct gs_heap_objects *x, uint32_t pa
 	uint64_t word = word_to(x, at, from->elem_size, start, s->elem_size);
 	const char *what = NULL;
 
-	if (word != UINT64_MAX && word >= header_of(from))
-		what = name_in_object(x, x->known[parent], word - header_of(from));
+	if (word != UINT64_MAX && word >= gs__ho_header(from))
+		what = name_in_object(x, x->known[parent], word - gs__ho_header(from));
 	return (struct gs_heap_path_step){ .what = what ? what : "?",
 					   .addr = start,
 					   .type = known_name(x, slot) };

@@ -23,7 +23,6 @@ enum {
 	LARGE_CLASS = 32768, /* larger objects have whole pages */
 	TINY_SPAN_CLASS = 5, /* tinySpanClass: 16 bytes, no pointers */
 	PROGRESS = 64 << 20,
-	G_STACK_WORDS = 4, /* g.stack, stackguard0, stackguard1 */
 };
 
 /* Bytes of the size classes (internal/runtime/gc/sizeclasses.go; runtime/sizeclasses.go up to 1.25); the same in 1.19 to 1.27. */
@@ -218,12 +217,10 @@ void gs__ho_scan(struct gs_heap_objects *x, const struct gs__ho_bytes *b)
 	const struct gs__ho_type *t = b->type ? gs__ho_planned(x, b->type) : NULL;
 	gs_addr lo = x->mark->lo;
 	uint64_t range = x->mark->range;
-	/* The end of a stack is where the next span begins. */
-	uint32_t first = t && t->form == GS__HO_G ? G_STACK_WORDS : 0;
 
 	if (t && !t->edge)
 		t = NULL;
-	for (uint32_t i = first; i < b->n; i++) {
+	for (uint32_t i = 0; i < b->n; i++) {
 		uint64_t v = b->word[i], before = i ? b->word[i - 1] : 0;
 		struct gs__ho_ref *r;
 		uint32_t e;
@@ -435,14 +432,15 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 
 	if (!o->bytes)
 		return 0;
-	if (o->offset == 0 && !x->reach)
+	if (o->offset == 0 && !x->reach && !x->search)
 		gs__ho_look(x, o);
 	known = x->known[o->number];
 	b = (struct gs__ho_bytes){
 		.word = (const uint64_t *)o->bytes + header / 8,
 		.n = (uint32_t)((o->n_bytes - header) / 8),
 		.offset = o->offset,
-		.label = x->reach ? o->number + 1 : x->label[o->number] & ~GS__HO_PINNED,
+		.label = x->reach || x->search ? o->number + 1
+					       : x->label[o->number] & ~GS__HO_PINNED,
 		.type = gs__ho_type_of(known),
 		.guess = gs__ho_is_guess(known),
 		.only_typed = gs__ho_only_typed(x, known),
@@ -450,7 +448,7 @@ static int visit(void *ctx, const struct gs_heap_object *o)
 		.mask_from = header / 8,
 	};
 	gs__ho_scan(x, &b);
-	return progress(x, o);
+	return x->search ? 0 : progress(x, o);
 }
 
 bool gs__ho_only_typed(const struct gs_heap_objects *x, uint32_t known)
