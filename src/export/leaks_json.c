@@ -4,7 +4,7 @@
  *
  *	{"schema","process":{…},"taken_at","detectors":["unreachable","connection","growth"],
  *	 "goroutines_total","goroutines_leaked","findings":[FINDING],
- *	 "heap_marked_bytes","mark_seconds","looks","target_still","candidates_dismissed",
+ *	 "heap_marked_bytes","mark_seconds","looks","target_still","paused_seconds","candidates_dismissed",
  *	 "watched_seconds","exit_status","incomplete":[{"what","count","why"}]}
  *
  *	FINDING: {"kind":"unreachable|connection|growth","confidence":"certain|high|likely","count",
@@ -15,7 +15,8 @@
  *	         of growth:      {"count_before","per_second"}; the finding has "ages":{"<1s":n,…}
  *
  * detectors are those that could do their work. goroutine_ids are at most 100, count is of all. wait_seconds is the
- * longest; held_bytes is what of the heap would be free without these goroutines. What is not known is null.
+ * longest; held_bytes is what of the heap would be free without these goroutines; wait_seconds is
+ * from the collection before the one that saw the goroutine wait, so somewhat too long. What is not known is null.
  */
 #include "base/json_writer.h"
 #include "export/frame_words.h"
@@ -144,6 +145,7 @@ static void how(struct gs_json *j, const struct gs_leaks_result *r)
 	seconds(j, "mark_seconds", r->looks ? r->mark_ns : -1);
 	gs_json_kv_u64(j, "looks", r->looks);
 	gs_json_kv_bool(j, "target_still", r->still);
+	seconds(j, "paused_seconds", r->paused_ns ? r->paused_ns : -1);
 	gs_json_kv_u64(j, "candidates_dismissed", r->candidates_dismissed);
 	seconds(j, "watched_seconds", r->ran[GS_LEAK_GROWTH] ? r->watched_ns : -1);
 	gs_json_key(j, "exit_status");

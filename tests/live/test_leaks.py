@@ -102,7 +102,9 @@ def look_at(target):
     evidence(compare('process', gosonde('leaks', target.pid, *LOOK), roles, 'high'), roles)
     r = gosonde('leaks', target.pid, '--stop', *LOOK)
     compare('stopped', r, roles, 'certain')
-    tap.ok('the target was stopped for' in r.errors, 'how long it was stopped', r.errors)
+    d = r.json()
+    tap.ok('the target was stopped for' in r.errors and d['paused_seconds'] > 0 and d['target_still'] and d['looks'] == 1,
+           'stopped: one look, and for how long', r.errors, d)
     text = gosonde('leaks', target.pid, '--unreachable', '--between', '300ms')
     tap.ok('will never run again' in text.text and 'created by main.leakReceive' in text.text, 'as text', text)
     p = Profile(gosonde('leaks', target.pid, '--unreachable', '--between', '300ms', '--format', 'pprof').out)
