@@ -23,7 +23,6 @@
  */
 #include <dwarf.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "golang/dwarf_variables_child.h"
@@ -36,6 +35,7 @@ enum {
 	MAX_CLOSURE = 1 << 20,
 	MAX_FUNCTIONS = 1 << 20,
 	MAX_WRAPPERS = 64 << 10,
+	WRAPPER_SLOTS = MAX_WRAPPERS * 2,
 	FM = 3, /* length of "-fm" */
 };
 
@@ -245,47 +245,41 @@ static void take_receiver(struct gs__vars_child *c, Dwarf_Die *method, uint64_t 
 	} while (c->dies++ < GS__VARS_MAX_DIES && dwarf_siblingof(&die, &die) == 0);
 }
 
-static int by_hash(const void *a, const void *b)
+/* The wrapper's receiver, if @method is its method. */
+static void take_wrapper(struct gs__vars_child *c, const struct gs__vars_function *wrapper,
+			 const struct gs__vars_function *method)
 {
-	const struct gs__vars_function *x = a, *y = b;
-
-	return x->hash < y->hash ? -1 : x->hash > y->hash;
-}
-
-static void take_wrapper(struct gs__vars_child *c, const struct gs__vars_function *w)
-{
-	Dwarf_Die die, method;
-	uint32_t lo = 0, hi = c->n_functions, before = c->out->n_captures;
-	const char *name, *is;
+	Dwarf_Die w, m;
 	Dwarf_Addr entry;
+	const char *name = dwarf_offdie(c->dw, wrapper->die, &w) ? dwarf_diename(&w) : NULL;
+	const char *is = dwarf_offdie(c->dw, method->die, &m) ? dwarf_diename(&m) : NULL;
 
-	name = dwarf_offdie(c->dw, w->die, &die) ? dwarf_diename(&die) : NULL;
-	if (!name || dwarf_lowpc(&die, &entry) != 0)
-		return;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (c->function[mid].hash < w->hash)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < c->n_functions && c->function[lo].hash == w->hash; lo++) {
-		is = dwarf_offdie(c->dw, c->function[lo].die, &method) ? dwarf_diename(&method)
-								       : NULL;
-		if (is && !strncmp(is, name, strlen(name) - FM) && !is[strlen(name) - FM])
-			take_receiver(c, &method, entry, name);
-		if (c->out->n_captures > before)
-			return;
-	}
+	if (name && is && !strncmp(is, name, strlen(name) - FM) && !is[strlen(name) - FM] &&
+	    dwarf_lowpc(&w, &entry) == 0)
+		take_receiver(c, &m, entry, name);
 }
 
+/* No qsort() in here: glibc's asks for the machine's memory, which the sandbox forbids. */
 void gs__vars_take_wrappers(struct gs__vars_child *c)
 {
-	if (c->n_wrappers)
-		qsort(c->function, c->n_functions, sizeof(*c->function), by_hash);
-	for (uint32_t i = 0; i < c->n_wrappers; i++)
-		take_wrapper(c, &c->wrapper[i]);
+	uint32_t *index = gs__vars_pages(WRAPPER_SLOTS, sizeof(*index));
+
+	if (!index || !c->n_wrappers)
+		return;
+	for (uint32_t i = 0; i < c->n_wrappers; i++) {
+		uint32_t k = c->wrapper[i].hash % WRAPPER_SLOTS;
+
+		while (index[k])
+			k = (k + 1) % WRAPPER_SLOTS;
+		index[k] = i + 1;
+	}
+	for (uint32_t i = 0; i < c->n_functions; i++) {
+		uint32_t k = c->function[i].hash % WRAPPER_SLOTS;
+
+		for (; index[k]; k = (k + 1) % WRAPPER_SLOTS)
+			if (c->wrapper[index[k] - 1].hash == c->function[i].hash)
+				take_wrapper(c, &c->wrapper[index[k] - 1], &c->function[i]);
+	}
 }
 
 void gs__vars_take_function(struct gs__vars_child *c, Dwarf_Die *die)

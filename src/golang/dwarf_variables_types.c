@@ -362,6 +362,8 @@ static bool make_closures(struct maker *m, struct gs_go_variables *ret)
 			closure[n_closures++] =
 				(struct gs_go_closure){ .entry = from->function + m->bias,
 							.capture = &capture[n] };
+		else if (capture[n - 1].offset == c.offset)
+			continue; /* of a method that can be inlined, which is described twice */
 		capture[n++] = c;
 		closure[n_closures - 1].n++;
 	}
