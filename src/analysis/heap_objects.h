@@ -4,10 +4,10 @@
 
 /*
  * Live objects by type, and by the root that keeps them. Types come from the allocator's headers (Go 1.22 and later), from
- * interface values, from DWARF types of variables (global, local, captured), and go along pointers by the runtime's own
- * descriptors.
- * Channels and closures show themselves what they are. Without symbols and headers (stripped, up to Go 1.21) only what
- * interfaces and channels lead to has a type.
+ * interface values, from DWARF types of variables (global, local, captured), from the code that allocated what the memory
+ * profile has sampled, and go along pointers by the runtime's own descriptors. Channels and closures show themselves what
+ * they are. Without symbols and headers (stripped, up to Go 1.21) only what interfaces, channels and samples lead to has a
+ * type.
  *
  * An object belongs to a root if no other root reaches it: what would go with the root, exactly the root's subtree in
  * the dominator tree. What several reach is shared. Goroutines that began with the same function are one root.
@@ -23,7 +23,8 @@
 struct gs_heap_objects_options {
 	const char *path_to;   /* type name: also find a path to an object of it */
 	uint32_t types, roots; /* at most so many lines; 0: 50 */
-	bool retained; /* also what each type retains and each root reaches: one more walk for every 63 lines */
+	/* also what each type retains and each root reaches: for every 63 lines a walk that takes about twice as long */
+	bool retained;
 	/** Told now and then how far it is; non-zero ends the walk with what there is. May be NULL. */
 	int (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
 	void *progress_ctx;

@@ -352,7 +352,7 @@ static bool is_closure(struct gs_heap_objects *x, const struct gs_go_type *t)
 /* Does the slot agree with what the code says? */
 static bool agrees(const struct gs__ho_type *t, const struct gs_rt_span *s)
 {
-	bool noscan = s->flags & GS_RT_SPAN_NOSCAN, pointers = true;
+	bool noscan = s->flags & GS_RT_SPAN_NOSCAN;
 
 	switch (t->form) {
 	case GS__HO_OBJECT:
@@ -368,7 +368,7 @@ static bool agrees(const struct gs__ho_type *t, const struct gs_rt_span *s)
 	case GS__HO_MAP_OVERFLOWS:
 		return !noscan;
 	default:
-		return gs__ho_fits(s, t->unit) && noscan == !pointers;
+		return gs__ho_fits(s, t->unit) && !noscan;
 	}
 }
 
