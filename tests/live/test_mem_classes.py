@@ -14,6 +14,7 @@ import time
 
 from cores import only_core
 from harness import OK, ROOT, Skip, Target, go_command, gosonde, have, run_checked, tap, target_path, tmp_dir
+from shop import Shop
 
 MIB = 1 << 20
 PAGE = 8192  # of the Go heap
@@ -259,8 +260,10 @@ def busy(looks=7):
 
 
 def busy_long():
-    """The same, so often that what is rare is seen."""
+    """The same, so often that what is rare is seen; and a web server."""
     busy(50)
+    with Shop(load=100, release=RELEASE, variant=VARIANT) as shop:
+        exits_busy('shop', shop, 50)
 
 
 def metrics():
