@@ -311,8 +311,9 @@ static int watch_moves(struct moving *w, const uint32_t *which, uint32_t n, bool
 		w->late = gs_now_ns() > end_ns;
 		if (w->late)
 			break;
-		/* Whole readings first, then some of what moves between two whole ones. */
-		r = w->round < WHOLE_MIN || (w->round < 4 * whole && w->round % 4 == 0)
+		/* Whole readings first; of what moves later, some between others. */
+		r = w->round < WHOLE_MIN ||
+				    (raced && w->round % 4 == 0 && w->round < 4 * WHOLE_RACED)
 			    ? begin_whole(w, slots, err)
 			    : follow(w, err);
 		if (r == 0)

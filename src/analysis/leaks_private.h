@@ -75,7 +75,7 @@ struct gs__reading *gs__reading_free(struct gs__reading *r);
 GS_DEFINE_CLEANUP(struct gs__reading *, gs__reading_free)
 /** All objects with pointers. */
 GS_CHECKED int gs__reading_whole(struct gs__reading *r, struct gs_err *err);
-/** Pages that changed between the last two whole readings, and spans that are new since then; at most 64 MB, the next
+/** Pages that changed between the last two whole readings, and spans that are new since then; at most 16 MB, the next
  *  call goes on from there. After a whole reading. */
 GS_CHECKED int gs__reading_hot(struct gs__reading *r, struct gs_err *err);
 /** Spans that are allocated from at this moment. */

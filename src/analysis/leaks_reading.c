@@ -19,7 +19,7 @@
 
 #define CHUNK (64u << 10)
 #define CHUNKS 16u
-#define HOT_MAX_BYTES (64ull << 20) /* of one hot reading; the next one goes on from there */
+#define HOT_MAX_BYTES (16ull << 20) /* of one hot reading; the next one goes on from there */
 #define YOUNG_MAX 4096u
 #define PAGES_MAX (1u << 28)
 
