@@ -25,16 +25,6 @@ enum {
 	PROGRESS = 64 << 20,
 };
 
-/* Bytes of the size classes (internal/runtime/gc/sizeclasses.go; runtime/sizeclasses.go up to 1.25); the same in 1.19 to 1.27. */
-static const uint16_t size_class[] = {
-	0,     8,     16,    24,    32,    48,    64,    80,    96,    112,   128,   144,
-	160,   176,   192,   208,   224,   240,   256,   288,   320,   352,   384,   416,
-	448,   480,   512,   576,   640,   704,   768,   896,   1024,  1152,  1280,  1408,
-	1536,  1792,  2048,  2304,  2688,  3072,  3200,  3456,  4096,  4864,  5376,  6144,
-	6528,  6784,  6912,  8192,  9472,  9728,  10240, 10880, 12288, 13568, 14336, 16384,
-	18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768,
-};
-
 bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes)
 {
 	uint32_t class = s->spanclass / 2;
@@ -43,18 +33,18 @@ bool gs__ho_fits(const struct gs_rt_span *s, uint64_t bytes)
 	bytes += gs__ho_header(s);
 	if (bytes > s->elem_size)
 		return false;
-	if (s->elem_size > LARGE_CLASS || class == 0 || class >= GS_ARRAY_SIZE(size_class))
+	if (s->elem_size > LARGE_CLASS || class == 0 || class >= GS_RT_SIZE_CLASSES)
 		below = s->elem_size > GS_RT_PAGE ? s->elem_size - GS_RT_PAGE : 0;
 	else
-		below = size_class[class - 1];
+		below = gs_rt_size_class[class - 1];
 	return bytes > below;
 }
 
 uint64_t gs__ho_slot_size(uint64_t bytes)
 {
-	for (size_t i = 1; i < GS_ARRAY_SIZE(size_class); i++)
-		if (bytes <= size_class[i])
-			return size_class[i];
+	for (size_t i = 1; i < GS_RT_SIZE_CLASSES; i++)
+		if (bytes <= gs_rt_size_class[i])
+			return gs_rt_size_class[i];
 	return 0;
 }
 

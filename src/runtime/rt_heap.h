@@ -15,6 +15,11 @@
 #define GS_RT_ARENA (64ull << 20) /* linux, 64 bit */
 #define GS_RT_NO_SPAN UINT32_MAX
 
+/** Bytes of a slot by size class (internal/runtime/gc/sizeclasses.go; runtime/sizeclasses.go up to 1.25); the same in
+ *  1.19 to 1.27. Larger objects, class 0, have whole pages. */
+#define GS_RT_SIZE_CLASSES 68u
+extern const uint16_t gs_rt_size_class[GS_RT_SIZE_CLASSES];
+
 /* States of a span with pages (mSpanState). */
 enum { GS_RT_SPAN_IN_USE = 1, GS_RT_SPAN_MANUAL = 2 };
 

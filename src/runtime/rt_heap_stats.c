@@ -14,7 +14,6 @@
 
 enum {
 	SETS = 3,
-	CLASSES = 68,
 	MAX_MSTATS = 1 << 16,
 	MAX_PACER = 1 << 12,
 	TRIES = 4,
@@ -24,8 +23,7 @@ enum {
 	FIRST_WITH_PERCENT = 21,
 };
 
-/* internal/runtime/gc/sizeclasses.go, runtime/sizeclasses.go: the same in Go 1.19 to 1.27. */
-static const uint16_t class_size[CLASSES] = {
+const uint16_t gs_rt_size_class[GS_RT_SIZE_CLASSES] = {
 	0,     8,     16,    24,    32,    48,    64,    80,    96,    112,   128,   144,
 	160,   176,   192,   208,   224,   240,   256,   288,   320,   352,   384,   416,
 	448,   480,   512,   576,   640,   704,   768,   896,   1024,  1152,  1280,  1408,
@@ -111,12 +109,12 @@ static void fill_classes(struct gs_rt_heap *h, const struct bytes *s)
 		     sum(s, GS_GO_HEAP_STATS_LARGE_FREE_COUNT);
 	m->heap_objects =
 		sum(s, GS_GO_HEAP_STATS_LARGE_ALLOC) - sum(s, GS_GO_HEAP_STATS_LARGE_FREE);
-	for (unsigned int c = 0; c < CLASSES; c++) {
+	for (unsigned int c = 0; c < GS_RT_SIZE_CLASSES; c++) {
 		uint64_t n = sum_class(s, GS_GO_HEAP_STATS_SMALL_ALLOC_COUNT, c) -
 			     sum_class(s, GS_GO_HEAP_STATS_SMALL_FREE_COUNT, c);
 
 		m->objects += n;
-		m->heap_objects += n * class_size[c];
+		m->heap_objects += n * gs_rt_size_class[c];
 	}
 	m->heap_stacks = sum(s, GS_GO_HEAP_STATS_IN_STACKS);
 	m->heap_released = sum(s, GS_GO_HEAP_STATS_RELEASED);
