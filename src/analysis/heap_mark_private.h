@@ -49,6 +49,7 @@ struct gs__mark_part {
 	enum gs_rt_bits_kind kind; /* where the pointer bits are */
 	uint32_t map_from;         /* the span's word whose bit is the first of @map */
 	const uint8_t *map;        /* ARENA, SPAN; NULL: not known */
+	bool single;               /* one bit for each word */
 	gs_addr type;              /* LARGE */
 };
 

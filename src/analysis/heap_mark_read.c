@@ -94,6 +94,7 @@ static bool plan_part(struct gs_heap_mark *m, uint32_t span, uint8_t *buffer,
 		return false;
 	m->state[span] |= GS__MARK_READ;
 	p->kind = gs_rt_heap_bits_kind(m->pointer_bits, s);
+	p->single = p->kind == GS_RT_BITS_SPAN || gs_rt_heap_bits_unit(m->pointer_bits) == 8;
 	from = p->first * s->elem_size;
 	to = p->end * s->elem_size;
 	if (p->kind == GS_RT_BITS_SPAN)

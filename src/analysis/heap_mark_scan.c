@@ -102,20 +102,42 @@ static bool find_bits(struct gs_heap_mark *m, const struct gs__mark_part *p, uin
 	return t && gs_rt_type_bits_take_header(m->pointer_bits, t, n_words, m->object_bits);
 }
 
+/* Most objects are small, and have their bits in a bitmap. */
+static void scan_small(struct gs_heap_mark *m, const struct gs__mark_part *p, uint64_t offset,
+		       uint32_t n_words)
+{
+	const uint8_t *bytes = p->bytes + (m->span[p->span].start + offset - p->from);
+	uint64_t at = offset / 8 - p->map_from, bits;
+
+	if (p->single)
+		bits = gs_rt_heap_bits_at(p->map, at);
+	else
+		gs_rt_heap_bits_take(m->pointer_bits, p->kind, p->map, at, n_words, &bits);
+	m->stats.words += n_words;
+	scan_64(m, (const uint64_t *)(const void *)bytes, n_words, bits);
+}
+
 static int scan_object(struct gs_heap_mark *m, const struct gs__mark_part *p, uint32_t elem)
 {
 	const struct gs_rt_span *s = &m->span[p->span];
-	const uint8_t *bytes = p->bytes ? p->bytes + (elem - p->first) * s->elem_size : NULL;
-	struct gs_heap_object o = {
+	uint64_t offset = elem * s->elem_size;
+	struct gs_heap_object o;
+
+	if (p->map && !m->visit && s->elem_size <= 512) {
+		scan_small(m, p, offset, (uint32_t)(s->elem_size / 8));
+		return 0;
+	}
+	o = (struct gs_heap_object){
 		.span = s,
-		.start = s->start + elem * s->elem_size,
+		.start = s->start + offset,
 		.size = s->elem_size,
 		.number = s->first_object + elem,
-		.bytes = bytes,
-		.n_bytes = bytes ? s->elem_size : 0,
 	};
-
-	return scan_bytes(m, &o, bytes && find_bits(m, p, elem, bytes));
+	if (!p->bytes)
+		return scan_bytes(m, &o, false);
+	o.bytes = p->bytes + (o.start - p->from);
+	o.n_bytes = s->elem_size;
+	return scan_bytes(m, &o, find_bits(m, p, elem, o.bytes));
 }
 
 /* Let all grey objects of a part have their turn. */

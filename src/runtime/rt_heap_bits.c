@@ -113,15 +113,6 @@ static uint64_t load(const uint8_t *p)
 	return v;
 }
 
-/* The 64 bits from bit @at on. */
-static uint64_t bits_at(const uint8_t *map, uint64_t at)
-{
-	const uint8_t *p = map + at / 64 * 8;
-	uint32_t shift = (uint32_t)(at % 64);
-
-	return shift ? load(p) >> shift | load(p + 8) << (64 - shift) : load(p);
-}
-
 /* The low halves of 8 bytes as 32 bits. */
 static uint32_t halves(uint64_t v)
 {
@@ -170,6 +161,6 @@ void gs_rt_heap_bits_take(const struct gs_rt_heap_bits *b, enum gs_rt_bits_kind 
 		take_pairs(map, at, n_words, ret);
 	else
 		for (uint32_t i = 0; i < n_words; i += 64)
-			ret[i / 64] = bits_at(map, at + i);
+			ret[i / 64] = gs_rt_heap_bits_at(map, at + i);
 	gs__bits_end(ret, n_words);
 }

@@ -19,6 +19,8 @@
  *
  * Nothing is believed: what does not fit together is "not known", and its objects are looked at word by word.
  */
+#include <string.h>
+
 #include "runtime/rt_heap.h"
 
 enum gs_rt_bits_kind {
@@ -62,6 +64,15 @@ const uint8_t *gs_rt_heap_bits_of_span(const struct gs_rt_span *s, const uint8_t
 				       uint64_t n_bytes);
 /** Bytes that must be readable behind a bitmap. */
 #define GS_RT_BITS_SLACK 24u
+/** The 64 bits from bit @at of a bitmap on, if it has one for each word (SPAN, or a unit of 8 bytes). */
+static inline uint64_t gs_rt_heap_bits_at(const uint8_t *map, uint64_t at)
+{
+	uint32_t shift = (uint32_t)(at % 64);
+	uint64_t v[2];
+
+	memcpy(v, map + at / 64 * 8, sizeof(v));
+	return shift ? v[0] >> shift | v[1] << (64 - shift) : v[0];
+}
 /** Take the bits of @n_words out of a bitmap (of ARENA or SPAN, as @kind says), from its word number @at on. They are of one
  *  object, or of a piece of one. Bits of @ret behind the last are zero. */
 void gs_rt_heap_bits_take(const struct gs_rt_heap_bits *b, enum gs_rt_bits_kind kind,
