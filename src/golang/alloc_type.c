@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/search.h"
 #include "golang/alloc_type_private.h"
 #include "golang/code_sites_private.h"
 
@@ -276,17 +277,7 @@ static bool behind(struct body *b, uint32_t at, const struct point *p)
 /* Of jumps sorted by target, the first to @at or behind. */
 static uint32_t first_jump(const struct body *b, uint32_t at)
 {
-	uint32_t lo = 0, hi = b->n_jumps;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (b->jump[mid].to < at)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return GS_SEARCH(i, b->n_jumps, b->jump[i].to >= at);
 }
 
 /* All ways to get to a point. @return false: there is one of which nothing is known. */

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "golang/dwarf_variables_child.h"
 
 enum {
@@ -149,17 +150,7 @@ static void take_locals(struct gs__vars_child *c, Dwarf_Die *function, uint32_t 
 
 static uint32_t first_pc(const struct gs__vars *v, uint64_t from)
 {
-	uint32_t lo = 0, hi = v->n_pcs;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (v->pc[mid] < from)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return GS_SEARCH(i, v->n_pcs, v->pc[i] >= from);
 }
 
 /* --- closures ----------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/search.h"
 #include "golang/dwarf_variables.h"
 #include "golang/dwarf_variables_private.h"
 #include "golang/types_private.h"
@@ -418,30 +419,14 @@ int gs_go_dwarf_variables(int fd, const struct gs_image *img, uint64_t bias, gs_
 
 const struct gs_go_locals *gs_go_locals_at(const struct gs_go_variables *v, gs_addr pc)
 {
-	uint32_t lo = 0, hi = v->n_at;
+	uint32_t at = GS_SEARCH(i, v->n_at, v->at[i].pc >= pc);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (v->at[mid].pc < pc)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < v->n_at && v->at[lo].pc == pc ? &v->at[lo] : NULL;
+	return at < v->n_at && v->at[at].pc == pc ? &v->at[at] : NULL;
 }
 
 const struct gs_go_closure *gs_go_closure_of(const struct gs_go_variables *v, gs_addr entry)
 {
-	uint32_t lo = 0, hi = v->n_closures;
+	uint32_t at = GS_SEARCH(i, v->n_closures, v->closure[i].entry >= entry);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (v->closure[mid].entry < entry)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < v->n_closures && v->closure[lo].entry == entry ? &v->closure[lo] : NULL;
+	return at < v->n_closures && v->closure[at].entry == entry ? &v->closure[at] : NULL;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/search.h"
 
 #define MAX_TEXT ((size_t)256 << 20)
 #define MAX_FUNCTION ((uint64_t)1 << 20)
@@ -206,19 +207,11 @@ int gs_ksyms_open(struct gs_ksyms **ret, struct gs_err *err)
 
 const char *gs_ksyms_find(const struct gs_ksyms *k, uint64_t addr, uint64_t *ret_start)
 {
-	size_t lo = 0, hi = k->n; // the wanted one is in front of hi
+	size_t behind = GS_SEARCH(i, k->n, k->symbol[i].addr > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (k->symbol[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo || addr - k->symbol[lo - 1].addr >= MAX_FUNCTION)
+	if (!behind || addr - k->symbol[behind - 1].addr >= MAX_FUNCTION)
 		return NULL;
 	if (ret_start)
-		*ret_start = k->symbol[lo - 1].addr;
-	return k->names + k->symbol[lo - 1].name;
+		*ret_start = k->symbol[behind - 1].addr;
+	return k->names + k->symbol[behind - 1].name;
 }

@@ -30,6 +30,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/search.h"
 #include "base/sigbus.h"
 #include "target/core_private.h"
 
@@ -38,17 +39,7 @@
 /* The first segment that ends behind @addr: it contains @addr, or a gap comes before it. */
 static size_t segment_from(const struct gs_core *c, gs_addr addr)
 {
-	size_t lo = 0, hi = c->n_segments;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (c->segments[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return GS_SEARCH(i, c->n_segments, c->segments[i].end > addr);
 }
 
 static const struct gs__core_segment *segment_at(const struct gs_core *c, gs_addr addr)

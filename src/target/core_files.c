@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 
 #include "base/escape.h"
+#include "base/search.h"
 #include "target/core_private.h"
 
 #define DELETED " (deleted)"
@@ -148,17 +149,9 @@ static int check_file(const struct gs_core *c, int fd, const struct stat *st, co
 
 static const struct gs__core_range *range_at(const struct gs_core *c, gs_addr addr)
 {
-	size_t lo = 0, hi = c->n_ranges;
+	size_t at = GS_SEARCH(i, c->n_ranges, c->ranges[i].end > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (c->ranges[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < c->n_ranges && c->ranges[lo].start <= addr ? &c->ranges[lo] : NULL;
+	return at < c->n_ranges && c->ranges[at].start <= addr ? &c->ranges[at] : NULL;
 }
 
 /* Where the first byte of @f was mapped, also if other mappings lay between it and the rest. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "target/target_private.h"
 
 #define PAGE 4096u
@@ -34,17 +35,7 @@ struct gs_fake {
 /* First page whose index is not below @index. */
 static size_t lower_bound(const struct gs_fake *f, uint64_t index)
 {
-	size_t lo = 0, hi = f->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (f->pages[mid]->index < index)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return GS_SEARCH(i, f->n, f->pages[i]->index >= index);
 }
 
 static struct fake_page *find_page(const struct gs_fake *f, uint64_t index)

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/search.h"
 #include "target/target_private.h"
 
 struct line {
@@ -174,15 +175,7 @@ int gs__maps_parse(const char *text, size_t len, const char *what, struct gs__ma
 
 const struct gs_map *gs__maps_at(const struct gs__maps *m, gs_addr addr)
 {
-	size_t lo = 0, hi = m->n;
+	size_t at = GS_SEARCH(i, m->n, m->v[i].end > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (m->v[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < m->n && m->v[lo].start <= addr ? &m->v[lo] : NULL;
+	return at < m->n && m->v[at].start <= addr ? &m->v[at] : NULL;
 }

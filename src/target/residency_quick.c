@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "target/residency_private.h"
 
 #define CHUNK_BYTES (512ull << 20) /* some 2 ms */
@@ -182,21 +183,14 @@ int gs_residency_read_quick(struct gs_target *t, struct gs_residency **ret, stru
 int gs_residency_seen(const struct gs_residency *r, gs_addr start, gs_addr end,
 		      int (*visit)(void *ctx, const struct gs_page_run *run), void *ctx)
 {
-	uint32_t lo = 0, hi = r->n_runs;
+	uint32_t at;
 	int x = 0;
 
 	if (!r->has_runs)
 		return 1;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (r->run[mid].end <= start)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < r->n_runs && r->run[lo].start < end && x == 0; lo++) {
-		struct gs_page_run run = r->run[lo];
+	at = GS_SEARCH(i, r->n_runs, r->run[i].end > start);
+	for (; at < r->n_runs && r->run[at].start < end && x == 0; at++) {
+		struct gs_page_run run = r->run[at];
 
 		run.start = run.start > start ? run.start : start;
 		run.end = run.end < end ? run.end : end;
