@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "base/search.h"
+
 struct gs_rt_heap *gs_rt_heap_free(struct gs_rt_heap *h)
 {
 	if (!h)
@@ -110,17 +112,9 @@ const struct gs_rt_memory_stats *gs_rt_heap_stats(const struct gs_rt_heap *h)
 gs_addr gs_rt_heap_arena_info(const struct gs_rt_heap *h, gs_addr addr)
 {
 	uint64_t number = (addr + h->arena_base) / GS_RT_ARENA;
-	uint32_t lo = 0;
+	uint32_t at = GS_SEARCH(i, h->n_arenas, h->arena[i].number >= number);
 
-	for (uint32_t hi = h->n_arenas; lo < hi;) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (h->arena[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < h->n_arenas && h->arena[lo].number == number ? h->arena[lo].info : 0;
+	return at < h->n_arenas && h->arena[at].number == number ? h->arena[at].info : 0;
 }
 
 const struct gs_go_layout *gs_rt_heap_layout(const struct gs_rt_heap *h)

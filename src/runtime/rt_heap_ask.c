@@ -21,27 +21,11 @@ static uint64_t part(const struct gs_go_layout *l, const uint8_t *m, enum gs_go_
 	return v;
 }
 
-/* The heapArena of arena @number; 0: none that was there when the heap was read. */
-static gs_addr arena_info(const struct gs_rt_heap *h, uint64_t number)
-{
-	uint32_t lo = 0, hi = h->n_arenas;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (h->arena[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < h->n_arenas && h->arena[lo].number == number ? h->arena[lo].info : 0;
-}
-
 int gs_rt_heap_ask(const struct gs_rt_heap *h, gs_addr addr, struct gs_rt_span *ret)
 {
 	const struct gs_go_layout *l = h->layout;
 	uint64_t at = addr + h->arena_base, mspan;
-	gs_addr info = arena_info(h, at / GS_RT_ARENA);
+	gs_addr info = gs_rt_heap_arena_info(h, addr);
 	uint8_t m[MSPAN_MAX] = { 0 };
 	size_t size = (size_t)l->offset[GS_GO_MSPAN_SIZE];
 

@@ -19,6 +19,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/search.h"
+
 enum {
 	CHUNK_PAGES = 512,
 	CHUNK_BYTES = 2 * CHUNK_PAGES / 8, /* of its bits */
@@ -186,17 +188,9 @@ static int read_grown(struct pages *s)
 
 static bool in_arena(const struct gs_rt_heap *h, gs_addr addr)
 {
-	uint32_t lo = 0, hi = h->n_arenas;
+	uint32_t at = GS_SEARCH(i, h->n_arenas, h->arena_start[i] + GS_RT_ARENA > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (h->arena_start[mid] + GS_RT_ARENA <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < h->n_arenas && h->arena_start[lo] <= addr;
+	return at < h->n_arenas && h->arena_start[at] <= addr;
 }
 
 static int add_cache(struct pages *s, gs_addr p)

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/search.h"
+
 #define FILES_MAX 256u
 #define SYMBOLS_MAX (1u << 19) /* of one file */
 #define VDSO_MAX (64u << 10)
@@ -131,23 +133,15 @@ static void load_symbols(struct symbols *t, const struct gs_image *img)
 /* The symbol that contains @addr; those without a size reach to the next one. */
 static const struct symbol *find_symbol(const struct symbols *t, gs_addr addr)
 {
-	uint32_t lo = 0, hi = t->n;
+	uint32_t behind = GS_SEARCH(i, t->n, t->v[i].addr > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (t->v[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == 0)
+	if (behind == 0)
 		return NULL;
-	gs_addr start = t->v[lo - 1].addr;
+	gs_addr start = t->v[behind - 1].addr;
 
-	while (lo > 1 && t->v[lo - 2].addr == start)
-		lo--;
-	const struct symbol *s = &t->v[lo - 1];
+	while (behind > 1 && t->v[behind - 2].addr == start)
+		behind--;
+	const struct symbol *s = &t->v[behind - 1];
 	return s->size == 0 || addr - s->addr < s->size ? s : NULL;
 }
 

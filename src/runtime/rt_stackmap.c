@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "runtime/rt_frame_map.h"
 
 #define WORK_MAX (1u << 22)
@@ -362,19 +363,11 @@ static void sort_objects(struct gs__scan *s)
 
 static struct live_object *find_object(struct gs__scan *s, gs_addr p)
 {
-	uint32_t lo = 0, hi = s->n_objects;
+	uint32_t behind = GS_SEARCH(i, s->n_objects, s->object[i].at > p);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (s->object[mid].at <= p)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == 0 || p - s->object[lo - 1].at >= s->object[lo - 1].o->size)
+	if (behind == 0 || p - s->object[behind - 1].at >= s->object[behind - 1].o->size)
 		return NULL;
-	return &s->object[lo - 1];
+	return &s->object[behind - 1];
 }
 
 static int follow_objects(struct gs__scan *s)

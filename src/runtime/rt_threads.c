@@ -9,19 +9,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/search.h"
+
 const struct gs__m *gs__m_at(const struct gs_rt *rt, gs_addr addr)
 {
-	uint32_t lo = 0, hi = rt->ms.n;
+	uint32_t at = GS_SEARCH(i, rt->ms.n, rt->ms.m[i].addr >= addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (rt->ms.m[mid].addr < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < rt->ms.n && rt->ms.m[lo].addr == addr ? &rt->ms.m[lo] : NULL;
+	return at < rt->ms.n && rt->ms.m[at].addr == addr ? &rt->ms.m[at] : NULL;
 }
 
 static int by_addr(const void *a, const void *b)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "stream/stream_private.h"
 
 int gs__order_init(struct gs__order *o, uint32_t n_cpus, size_t limit_bytes, struct gs_err *err)
@@ -75,19 +76,12 @@ static bool make_room(struct gs__order *o, struct gs__lane *l, size_t size)
 /* First waiting key that is younger than @ts_ns. */
 static uint32_t place_of(const struct gs__lane *l, uint64_t ts_ns)
 {
-	uint32_t lo = l->first, hi = l->n;
+	const struct gs__order_key *key = l->key + l->first;
+	uint32_t n = l->n - l->first;
 
-	if (hi == lo || l->key[hi - 1].ts_ns <= ts_ns)
-		return hi;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (l->key[mid].ts_ns <= ts_ns)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	if (n == 0 || key[n - 1].ts_ns <= ts_ns)
+		return l->n;
+	return l->first + GS_SEARCH(i, n, key[i].ts_ns > ts_ns);
 }
 
 void gs__order_add(struct gs__order *o, enum gs_wire_ring ring, const struct gs_wire_head *h,
