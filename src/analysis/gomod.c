@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
+
 #define WORDS_MAX 8
 #define LINE_MAX_BYTES 65536u
 
@@ -379,20 +381,12 @@ const struct gs_gosum_entry *gs_gosum_find(const struct gs_gosum *s, const char 
 					   const char *version, bool of_gomod)
 {
 	struct gs_gosum_entry key = { .path = path, .version = version, .of_gomod = of_gomod };
-	uint32_t lo = 0, hi = s->n;
+	uint32_t at = GS_SEARCH(i, s->n, compare_sums(&s->entries[i], &key) >= 0);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (compare_sums(&s->entries[mid], &key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == s->n || strcmp(s->entries[lo].path, path) != 0 ||
-	    strcmp(s->entries[lo].version, version) != 0 || s->entries[lo].of_gomod != of_gomod)
+	if (at == s->n || strcmp(s->entries[at].path, path) != 0 ||
+	    strcmp(s->entries[at].version, version) != 0 || s->entries[at].of_gomod != of_gomod)
 		return NULL;
-	return &s->entries[lo];
+	return &s->entries[at];
 }
 
 /* "# path version [=> path [version]]", or "# path => path [version]" for a replacement of all versions

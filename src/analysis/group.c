@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/search.h"
 #include "model/stack_table.h"
 
 #define MAX_GROUPS (4u << 20)
@@ -139,17 +140,7 @@ static int to_histogram(struct waits *w, struct gs_err *err)
 /* Where @ns is in the sorted list, or would go. */
 static uint32_t wait_place(const struct waits *w, int64_t ns)
 {
-	uint32_t low = 0, high = w->n;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (w->list[middle].ns < ns)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return GS_SEARCH(i, w->n, w->list[i].ns >= ns);
 }
 
 static int add_wait(struct waits *w, int64_t ns, struct gs_err *err)

@@ -6,22 +6,14 @@
 #include <string.h>
 
 #include "analysis/heap_objects_private.h"
+#include "base/search.h"
 
 static gs_addr large_type(const struct gs_heap_objects *x, const struct gs_rt_span *s)
 {
-	uint32_t span = (uint32_t)(s - x->mark->span), lo = 0, hi = x->n_large;
+	uint32_t span = (uint32_t)(s - x->mark->span);
+	uint32_t at = GS_SEARCH(i, x->n_large, x->large[i].span >= span);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (x->large[mid].span == span)
-			return x->large[mid].type;
-		if (x->large[mid].span < span)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
+	return at < x->n_large && x->large[at].span == span ? x->large[at].type : 0;
 }
 
 static bool is_site(const struct gs_heap_objects *x, uint32_t known)

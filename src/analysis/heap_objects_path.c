@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "analysis/heap_objects_private.h"
+#include "base/search.h"
 
 enum {
 	PIECE = 1 << 20, /* of an object */
@@ -37,17 +38,9 @@ struct gs__ho_search {
 
 static const struct gs_rt_span *span_of(const struct gs__ho_search *q, uint32_t slot)
 {
-	uint32_t lo = 0, hi = q->n_spans;
+	uint32_t behind = GS_SEARCH(i, q->n_spans, q->span[i]->first_object > slot);
 
-	while (hi - lo > 1) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (q->span[mid]->first_object <= slot)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return q->span[lo];
+	return q->span[behind ? behind - 1 : 0];
 }
 
 static gs_addr start_of(const struct gs_rt_span *s, uint32_t slot)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "analysis/heap_objects_private.h"
+#include "base/search.h"
 
 enum {
 	MAX_VARIABLES = 4 << 20,
@@ -98,17 +99,9 @@ static int compare_variables(const void *a, const void *b)
 
 static struct gs__ho_variable *variable_at(const struct gs_heap_objects *x, gs_addr addr)
 {
-	uint32_t lo = 0, hi = x->n_vars;
+	uint32_t behind = GS_SEARCH(i, x->n_vars, x->var[i].addr > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (x->var[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && addr < x->var[lo - 1].end ? &x->var[lo - 1] : NULL;
+	return behind && addr < x->var[behind - 1].end ? &x->var[behind - 1] : NULL;
 }
 
 static void give_types(struct gs_heap_objects *x, const struct gs_go_variable *v, uint32_t n)

@@ -15,6 +15,7 @@
 
 #include "analysis/heap_objects_private.h"
 #include "base/hash.h"
+#include "base/search.h"
 
 enum {
 	MAX_PCS = 64 << 10, /* as many as gs_go_dwarf_variables() looks at */
@@ -137,20 +138,12 @@ static void claims_in(const struct gs_heap_objects *x, const struct gs_rt_stack_
 static uint32_t claims_on(const struct gs_heap_objects *x, const struct gs_rt_stack_view *v,
 			  gs_addr slot, struct claim c[MAX_CLAIMS])
 {
-	uint32_t lo = 0, hi = v->n_frames, n = 0;
+	uint32_t behind = GS_SEARCH(i, v->n_frames, v->frame[i].cfa > slot), n = 0;
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (v->frame[mid].cfa <= slot)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo > 0)
-		claims_in(x, &v->frame[lo - 1], slot, c, &n);
-	if (n == 0 && lo < v->n_frames)
-		claims_in(x, &v->frame[lo], slot, c, &n);
+	if (behind > 0)
+		claims_in(x, &v->frame[behind - 1], slot, c, &n);
+	if (n == 0 && behind < v->n_frames)
+		claims_in(x, &v->frame[behind], slot, c, &n);
 	return n;
 }
 

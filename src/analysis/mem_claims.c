@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "analysis/mem_private.h"
+#include "base/search.h"
 
 #define CLAIMS_MAX (1u << 24)
 #define PHDRS_MAX 64u
@@ -95,17 +96,7 @@ void gs__claims_settle(struct gs__claims *c)
 
 uint32_t gs__claims_from(const struct gs__claims *c, gs_addr addr)
 {
-	uint32_t lo = 0, hi = c->n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (c->v[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return GS_SEARCH(i, c->n, c->v[i].end > addr);
 }
 
 int gs__each_gap(struct gs_memory_look *l, gs__gap_fn *fn, void *ctx, struct gs_err *err)
@@ -214,19 +205,11 @@ static int find_instances(struct gs_memory_look *l, struct instances *t, struct 
 static struct instance *instance_at(const struct gs_memory_look *l, struct instances *t,
 				    gs_addr addr)
 {
-	uint32_t lo = 0, hi = t->n;
+	uint32_t at = GS_SEARCH(i, t->n, l->vma[t->v[i].last].map.end > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (l->vma[t->v[mid].last].map.end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == t->n || addr < l->vma[t->v[lo].first].map.start)
+	if (at == t->n || addr < l->vma[t->v[at].first].map.start)
 		return NULL;
-	return &t->v[lo];
+	return &t->v[at];
 }
 
 /* Where the memory of the ELF file mapped at @start ends by its program headers; @end if they cannot be read. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analysis/mem_private.h"
+#include "base/search.h"
 
 /* A mapping that is being divided. */
 struct divide {
@@ -212,17 +213,9 @@ int gs__classes_count(struct gs_memory_look *l, struct gs_err *err)
 
 const struct gs_vma *gs__vma_from(const struct gs_memory_look *l, gs_addr addr)
 {
-	uint32_t lo = 0, hi = l->n_vmas;
+	uint32_t at = GS_SEARCH(i, l->n_vmas, l->vma[i].map.end > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (l->vma[mid].map.end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < l->n_vmas ? &l->vma[lo] : NULL;
+	return at < l->n_vmas ? &l->vma[at] : NULL;
 }
 
 enum gs_mem_class_id gs__class_at(void *look, gs_addr addr, gs_addr *ret_end)

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "analysis/mem_private.h"
+#include "base/search.h"
 
 #define CHANGED_MAX (1u << 18)
 #define READ_AGAIN 3
@@ -280,19 +281,11 @@ static void fragmentation_items(struct gs__heap_walk *w)
 /* The run of free pages that ends behind @addr. */
 static const struct gs_rt_free_range *free_from(const struct gs_rt_heap *h, gs_addr addr)
 {
-	uint32_t lo = 0, hi;
-	const struct gs_rt_free_range *f = gs_rt_heap_free_ranges(h, &hi);
-	uint32_t n = hi;
+	uint32_t n;
+	const struct gs_rt_free_range *f = gs_rt_heap_free_ranges(h, &n);
+	uint32_t at = GS_SEARCH(i, n, f[i].start + f[i].bytes > addr);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (f[mid].start + f[mid].bytes <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < n ? &f[lo] : NULL;
+	return at < n ? &f[at] : NULL;
 }
 
 /* To the classes of the span @s, @n resident bytes that it was found to own only later. */

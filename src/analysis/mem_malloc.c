@@ -25,6 +25,7 @@
 
 #include "analysis/mem_musl.h"
 #include "analysis/mem_private.h"
+#include "base/search.h"
 
 #define HEAP_MAX (64ull << 20)
 #define PAGE 4096ull
@@ -128,20 +129,13 @@ static uint64_t word(const uint8_t *p, size_t i)
 /* The mapping from @addr on, if nothing in it may be touched. */
 static const struct gs_vma *reserved_at(const struct gs_memory_look *l, gs_addr addr, bool ends)
 {
-	uint32_t lo = 0, hi = l->n_vmas;
+	uint32_t at =
+		GS_SEARCH(i, l->n_vmas, (ends ? l->vma[i].map.end : l->vma[i].map.start) >= addr);
 	const struct gs_vma *v;
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (ends ? l->vma[mid].map.end < addr : l->vma[mid].map.start < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == l->n_vmas)
+	if (at == l->n_vmas)
 		return NULL;
-	v = &l->vma[lo];
+	v = &l->vma[at];
 	return (ends ? v->map.end : v->map.start) == addr && v->map.prot == 0 && !v->map.path[0]
 		       ? v
 		       : NULL;
@@ -290,20 +284,12 @@ static int find_g0(void *ctx, const struct gs_vma *v, gs_addr start, gs_addr end
 {
 	struct probes *p = (struct probes *)ctx;
 	const struct gs_memory_look *l = p->l;
-	uint32_t lo = 0, hi = l->n_stacks;
+	uint32_t at = GS_SEARCH(i, l->n_stacks, l->stack[i].hi > start);
 	int r = 0;
 
 	(void)v;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (l->stack[mid].hi <= start)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < l->n_stacks && l->stack[lo].hi <= end && r == 0; lo++)
-		r = add_probe(p, (l->stack[lo].hi - 1) & ~(PAGE - 1), start, end, err);
+	for (; at < l->n_stacks && l->stack[at].hi <= end && r == 0; at++)
+		r = add_probe(p, (l->stack[at].hi - 1) & ~(PAGE - 1), start, end, err);
 	return r;
 }
 
