@@ -11,12 +11,9 @@
  */
 #include "runtime/rt_private.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/search.h"
 
@@ -152,33 +149,6 @@ static struct gs__natives *natives(struct gs_rt *rt)
 	return rt->natives;
 }
 
-/* map_files is the file itself, whatever happened to its name, but needs CAP_CHECKPOINT_RESTORE or
- * CAP_SYS_ADMIN; a path may be another file by now, which its inode tells. */
-static int open_mapped(const struct gs_rt *rt, const struct gs_map *m)
-{
-	char path[4096 + 64];
-	struct stat st;
-	int pid = gs_target_identity(rt->target)->pid, fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, m->start,
-		 m->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0) {
-		snprintf(path, sizeof(path), "/proc/%d/root%.4095s", pid, m->path);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	}
-	if (fd <
-	    0) /* the process may be gone; the inode tells whether the path is still that file */
-		fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != m->ino) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static void open_vdso(struct gs_rt *rt, struct native_file *f, const struct gs_map *m)
 {
 	uint64_t size = m->end - m->start;
@@ -201,7 +171,7 @@ static void open_file(struct gs_rt *rt, struct native_file *f, const struct gs_m
 	} else if (strcmp(m->path, "[vdso]") == 0) {
 		open_vdso(rt, f, m);
 	} else if (m->ino && m->path[0] == '/' && gs_target_kind(rt->target) == GS_TARGET_PROCESS) {
-		GS_CLEANUP(gs_closep) int fd = open_mapped(rt, m);
+		GS_CLEANUP(gs_closep) int fd = gs_map_open(id->pid, m, true);
 
 		if (fd >= 0 && gs_image_open_fd(fd, m->path, &f->owned, NULL) == 0)
 			f->img = f->owned;

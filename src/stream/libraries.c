@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/*
- * The C libraries of a process, as files that probes can go in. map_files is the file itself, whatever happened to its name, but
- * needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; a path may be another file by now, which its inode tells.
- */
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
+/* The C libraries of a process, as files that probes can go in. */
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "stream/stream_private.h"
@@ -23,24 +16,6 @@ static bool may_have_dlopen(const char *path)
 		if (strncmp(name + 1, names[i], strlen(names[i])) == 0)
 			return true;
 	return false;
-}
-
-static int open_mapped(int pid, const struct gs_map *m)
-{
-	char path[4096 + 64];
-	struct stat st;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, m->start,
-		 m->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0) {
-		snprintf(path, sizeof(path), "/proc/%d/root%.4095s", pid, m->path);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	}
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != m->ino))
-		gs_closep(&fd);
-	return fd;
 }
 
 /* What to add to link-time addresses; 1: the mapping is of no executable segment. */
@@ -70,7 +45,7 @@ static void open_library(struct gs__libraries *l, int pid, const struct gs_map *
 	l->n++;
 	l->ino[i] = m->ino;
 	l->dev[i] = m->dev;
-	l->fd[i] = open_mapped(pid, m);
+	l->fd[i] = gs_map_open(pid, m, false);
 	l->library[i].path = m->path;
 	if (l->fd[i] < 0 || gs_image_open_fd(l->fd[i], m->path, &l->image[i], NULL) < 0)
 		return;

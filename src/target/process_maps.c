@@ -11,9 +11,12 @@
  * as good.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/search.h"
@@ -178,4 +181,25 @@ const struct gs_map *gs__maps_at(const struct gs__maps *m, gs_addr addr)
 	size_t at = GS_SEARCH(i, m->n, m->v[i].end > addr);
 
 	return at < m->n && m->v[at].start <= addr ? &m->v[at] : NULL;
+}
+
+int gs_map_open(pid_t pid, const struct gs_map *m, bool here)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	char path[4096 + 64];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, m->start,
+		 m->end);
+	fd = open(path, flags);
+	if (fd < 0) {
+		snprintf(path, sizeof(path), "/proc/%d/root%.4095s", pid, m->path);
+		fd = open(path, flags);
+	}
+	if (fd < 0 && here)
+		fd = open(m->path, flags);
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != m->ino))
+		gs_closep(&fd);
+	return fd;
 }

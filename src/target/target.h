@@ -49,7 +49,7 @@ struct gs_regs {
 	uint64_t tls;        /* fs_base / tpidr, 0 if unknown */
 	/* Where pointers may be; what this machine does not have, or did not tell, is 0. */
 	uint64_t general[GS_REGS_GENERAL]; /* all but pc and sp, in the kernel's order */
-	uint64_t vector[GS_REGS_VECTOR];   /* amd64: xmm, then upper halves of ymm; arm64: v0 … v31 */
+	uint64_t vector[GS_REGS_VECTOR]; /* amd64: xmm, then upper halves of ymm; arm64: v0 … v31 */
 };
 
 struct gs_thread {
@@ -102,6 +102,11 @@ const struct gs_map *gs_target_maps(const struct gs_target *t, size_t *ret_n);
 GS_CHECKED int gs_target_refresh_maps(struct gs_target *t, struct gs_err *err);
 /** The mapping that contains @addr, or NULL. */
 const struct gs_map *gs_target_map_at(const struct gs_target *t, gs_addr addr);
+/** Open the file that @m, a mapping of process @pid, is of, for reading. map_files is the file itself, whatever
+ *  happened to its name, but needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; else it is its path as the process sees
+ *  it, and with @here at last as we do, for a process that is gone. A path may be another file by now, which its
+ *  inode tells. @return a descriptor, the caller's; -1: cannot be opened, or is another file. */
+int gs_map_open(pid_t pid, const struct gs_map *m, bool here);
 
 /** Bytes of memory that a core promises but, being cut off, does not hold; 0 for other targets. */
 uint64_t gs_target_missing_bytes(const struct gs_target *t);

@@ -4,7 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "target/process_private.h"
 
@@ -139,12 +143,60 @@ static void test_long_name(void **state)
 	assert_int_equal(strlen(st.name), sizeof(st.name) - 1);
 }
 
+/* The file of a mapping of ours by each of its names, after it got another one, and of a process that is gone. */
+static void test_map_open(void **state)
+{
+	char path[] = "/tmp/gs_map_XXXXXX", moved[] = "/tmp/gs_map_XXXXXX";
+	int fd = mkstemp(path), other = mkstemp(moved), found;
+	struct gs_map m = { .path = path };
+	struct stat st, seen;
+	pid_t gone = fork();
+	void *p;
+
+	if (gone == 0)
+		_exit(0);
+	assert_true(fd >= 0 && other >= 0 && gone > 0 && waitpid(gone, NULL, 0) == gone);
+	assert_int_equal(ftruncate(fd, 4096) | ftruncate(other, 4096) | fstat(fd, &st), 0);
+	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	m.start = (uintptr_t)p;
+	m.end = m.start + 4096;
+	m.ino = st.st_ino;
+
+	found = gs_map_open(getpid(), &m, false);
+	assert_true(found >= 0 && fstat(found, &seen) == 0);
+	assert_int_equal(seen.st_ino, st.st_ino);
+	gs_closep(&found);
+	assert_int_equal(gs_map_open(gone, &m, false), -1);
+	found = gs_map_open(gone, &m, true);
+	assert_true(found >= 0);
+	gs_closep(&found);
+
+	assert_int_equal(rename(moved, path), 0); // another file under the name
+	assert_int_equal(gs_map_open(gone, &m, true), -1);
+	found = gs_map_open(getpid(), &m, true);
+	if (found >= 0) { // we may follow map_files
+		assert_int_equal(fstat(found, &seen), 0);
+		assert_int_equal(seen.st_ino, st.st_ino);
+		gs_closep(&found);
+	}
+	m.path = "/tmp"; // no file, whatever its inode
+	assert_int_equal(stat("/tmp", &st), 0);
+	m.ino = st.st_ino;
+	assert_int_equal(gs_map_open(gone, &m, true), -1);
+	munmap(p, 4096);
+	unlink(path);
+	gs_closep(&fd);
+	gs_closep(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_maps),        cmocka_unit_test(test_maps_moving),
 		cmocka_unit_test(test_maps_broken), cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_stat_broken), cmocka_unit_test(test_long_name),
+		cmocka_unit_test(test_map_open),
 	};
 
 	return gs_test_main(tests);
