@@ -411,8 +411,9 @@ static int on_pointers(void *ctx, uint32_t which, const struct gs_rt_pointer *p,
 		const struct gs_rt_span *s = gs_rt_heap_find(f->index, p[i].value);
 		struct pointer *x = &f->p[f->n_p];
 
+		// Where the stack of a g ends something else may begin, a connection for example.
 		if (!s || s->state != GS_RT_SPAN_IN_USE || (s->flags & GS_RT_SPAN_NOSCAN) ||
-		    !s->elem_size)
+		    !s->elem_size || p[i].value == f->g[which].g)
 			continue;
 		if (f->n_each == POINTERS_EACH) {
 			// The bottom is what counts: let it take the place of what came last.
