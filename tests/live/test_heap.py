@@ -127,13 +127,9 @@ def writable_segments(pid, exe):
             if line.rstrip().endswith(os.path.realpath(exe)):
                 starts.append(int(line.split('-')[0], 16))
     is_pie = 'DYN' in out.splitlines()[1]
-    found = []
-    for line in out.splitlines():
-        w = line.split()
-        if w and w[0] == 'LOAD':
-            at = int(w[2], 16) + (min(starts) if is_pie else 0)
-            found.append((at & ~4095, (at + int(w[5], 16) + 4095) & ~4095))
-    return found
+    loads = [(int(w[2], 16), int(w[5], 16)) for w in map(str.split, out.splitlines()) if w and w[0] == 'LOAD']
+    bias = min(starts) - (min(loads)[0] & ~4095) if is_pie else 0
+    return [((at + bias) & ~4095, (at + bias + size + 4095) & ~4095) for at, size in loads]
 
 
 def check_meta(title, t, seen):

@@ -132,8 +132,9 @@ def paths_through_functions(target):
            'a path names the local variable and its function', steps)
     if target.minor < 23:
         return
-    tap.equal([s['what'] for s in census(target.pid, 'main.ByReference')['path']],
-              ['main.captured', '*', '[1]', '.r', '*'], 'a path names what closures captured')
+    # Many of them capture one, and each path is as short.
+    steps = [re.sub(r'\d+', 'n', s['what']) for s in census(target.pid, 'main.ByReference')['path']]
+    tap.equal(steps, ['main.captured', '*', '[n]', '.r', '*'], 'a path names what closures captured')
     steps = [s['what'] for s in census(target.pid, 'main.Deferred')['path']]
     tap.ok(len(steps) == 2 and re.fullmatch(r'd \(main\.locals\.func1, goroutine \d+\)', steps[1]),
            '… and a closure that is on the stack', steps)
