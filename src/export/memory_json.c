@@ -305,8 +305,7 @@ static void growth(const struct json *t)
 		if (r->growth[i].class >= GS_MEM_CLASS_COUNT)
 			continue;
 		told[r->growth[i].class] = true;
-		growth_of(t, r->growth[i].class, r->growth[i].bytes,
-			  r->growth[i].huge_bytes);
+		growth_of(t, r->growth[i].class, r->growth[i].bytes, r->growth[i].huge_bytes);
 	}
 	for (int c = 0; c < GS_MEM_CLASS_COUNT; c++)
 		if (!told[c] && first_of(r, (enum gs_mem_class_id)c))

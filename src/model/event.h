@@ -226,7 +226,7 @@ struct gs_event {
 			uint64_t period; /* it stands for so many */
 		} fault;
 		struct {
-			const char *path; /* as it was asked for, raw, cut, not NUL-terminated */
+			const char *path;  /* as it was asked for, raw, cut, not NUL-terminated */
 			uint16_t path_len; /* 0: the program itself, or not known */
 		} dlopen;
 		struct {

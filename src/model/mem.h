@@ -117,14 +117,17 @@ struct gs_mem_verdict {
 /** Who made a class grow, or gave memory of it back (@bytes is negative then). */
 struct gs_mem_grower {
 	enum gs_mem_class_id class;
-	const char *what;    /* "mmap", "mremap", "brk", "dlopen", "munmap", "madvise", "page faults", "Go allocations" */
-	const char *detail;  /* of madvise "MADV_DONTNEED"; of dlopen the file that was asked for, raw; NULL: none */
-	const char *runtime; /* the runtime's function that did it: "runtime.sysMap"; NULL: not the runtime */
-	const char *cause;   /* why the runtime did, in words: "the background scavenger"; NULL */
-	int64_t bytes;       /* resident; net of what was given back. 0: only asked for */
-	uint64_t asked_bytes;         /* address space of all such calls; 0: no call, or not known */
-	uint64_t count;               /* calls or samples */
-	uint64_t goid;                /* of the last one; 0: not known */
+	const char *
+		what; /* "mmap", "mremap", "brk", "dlopen", "munmap", "madvise", "page faults", "Go allocations" */
+	const char *
+		detail; /* of madvise "MADV_DONTNEED"; of dlopen the file that was asked for, raw; NULL: none */
+	const char *
+		runtime; /* the runtime's function that did it: "runtime.sysMap"; NULL: not the runtime */
+	const char *cause;    /* why the runtime did, in words: "the background scavenger"; NULL */
+	int64_t bytes;        /* resident; net of what was given back. 0: only asked for */
+	uint64_t asked_bytes; /* address space of all such calls; 0: no call, or not known */
+	uint64_t count;       /* calls or samples */
+	uint64_t goid;        /* of the last one; 0: not known */
 	const struct gs_stack *stack; /* NULL: not known */
 	enum gs_mem_how how;
 };

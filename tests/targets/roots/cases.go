@@ -9,10 +9,11 @@ import (
 
 func address(o *object) uintptr { return uintptr(unsafe.Pointer(o)) }
 
-// A pointer in a global variable, and a number that looks like one.
+// A pointer in a global variable, and a number that looks like one: into the middle of a word, where no pointer of others
+// points that are given the object's place.
 var (
 	global = newObject("global")
-	unused = address(newObject("only a number"))
+	unused = address(newObject("only a number")) + 3
 )
 
 func locals() {
