@@ -209,7 +209,7 @@ def holes():
             look = Look(t)
             look.adds_up(f'{n} holes')
             got = look.resident('heap_live', 'heap_new')
-            tap.ok(n * 8192 <= got <= n * 8192 + MIB, f'{n} holes: what is live', f'{got} of {n * 8192}', *look.summary())
+            tap.ok(n * 8192 <= got <= n * 8192 + 2 * MIB, f'{n} holes: what is live', f'{got} of {n * 8192}', *look.summary())
 
 
 def runtime_memory():
@@ -243,7 +243,9 @@ def exits_busy(name, t, looks):
     tap.ok(sorted(off)[looks // 2] <= 0.1 and sum(o > 1 for o in off) <= looks // 5,
            f'{name}: classes add up to what the kernel says', off)
     tap.ok(unexplained <= 0.1, f'{name}: nothing is unexplained', unexplained)
-    tap.ok(not codes, f'{name}: nothing is missing in {looks} looks', *codes)
+    # On a machine where others take the CPU from gosonde between two readings some spans may stay in motion, which it says.
+    torn = [c for c in codes if all(x['what'] == 'heap_spans_torn' for x in c)]
+    tap.ok(len(torn) == len(codes) <= looks // 7, f'{name}: nothing is missing in {looks} looks', *codes)
 
 
 def busy(looks=7):
