@@ -61,10 +61,10 @@ def formats_agree():
         tap.ok('\033' not in text and '█' not in text, 'no colours and bars into a pipe')
 
 
-def on_a_terminal(*args, seconds=30):
-    """What a terminal of 100 columns shows, and the exit code."""
+def on_a_terminal(*args, columns=120, seconds=30):
+    """What a terminal shows, and the exit code."""
     master, slave = pty.openpty()
-    env = dict(os.environ, TERM='xterm', COLUMNS='100', LC_ALL='C.UTF-8', NO_COLOR='')
+    env = dict(os.environ, TERM='xterm', COLUMNS=str(columns), LC_ALL='C.UTF-8', NO_COLOR='')
     p = start([GOSONDE, 'mem', *args], stdin=slave, stdout=slave, stderr=slave, env=env)
     os.close(slave)
     out, end = b'', time.monotonic() + seconds
@@ -84,8 +84,10 @@ def terminals():
         text, code = on_a_terminal(str(shop.pid))
         plain = re.sub(r'\033\[[0-9;]*m', '', text)
         tap.ok(code in DONE and '█' in plain and '\033[1m' in text, 'bars and bold text on a terminal', text[:300])
-        longest = max(len(l) for l in plain.splitlines())
-        tap.ok(longest <= 100, 'no line is wider than the terminal', longest)
+        narrow = re.sub(r'\033\[[0-9;]*m', '', on_a_terminal(str(shop.pid), columns=100)[0])
+        tap.ok('█' not in narrow, 'no bars where they would take the room of words', narrow[:300])
+        longest = [max(len(l) for l in t.splitlines()) for t in (plain, narrow)]
+        tap.ok(longest[0] <= 120 and longest[1] <= 100, 'no line is wider than the terminal', longest)
         text, code = on_a_terminal(str(shop.pid), '--watch', '3s', '--no-probes')
         tap.ok(code in DONE and re.search(r'mem: [12] s of 3 s', text), 'progress is shown while watching', text[:300])
         for f in ('pprof', 'html'):
