@@ -150,9 +150,14 @@ static const char *name_in_object(struct gs_heap_objects *x, uint32_t known, uin
 {
 	const struct gs__ho_type *t = x->type[gs__ho_type_of(known)];
 	bool told = gs__ho_type_of(known) && gs__ho_level_of(known) >= GS__HO_GUESS;
+	const char *in_map = told ? gs__ho_name_in_map(x, t, at) : NULL;
 	char text[MAX_NAME] = "", rest[MAX_NAME] = "";
 
-	if (told && t->form == GS__HO_ARRAY && t->unit) {
+	if (in_map)
+		return in_map;
+	if (told && t->form == GS__HO_MAP_DIR) {
+		(void)snprintf(text, sizeof(text), "[%" PRIu64 "]", at / 8);
+	} else if (told && t->form == GS__HO_ARRAY && t->unit) {
 		gs__ho_name_word(x, t->go, at % t->unit, rest, sizeof(rest) - 32);
 		(void)snprintf(text, sizeof(text), "[%" PRIu64 "]%.400s", at / t->unit, rest);
 	} else if (told && t->form == GS__HO_OBJECT) {

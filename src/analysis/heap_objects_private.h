@@ -230,6 +230,9 @@ uint32_t gs__ho_type(struct gs_heap_objects *x, enum gs__ho_form form, const str
 uint32_t gs__ho_closure(struct gs_heap_objects *x, gs_addr pc);
 /** Make t->edge. */
 void gs__ho_plan(struct gs_heap_objects *x, struct gs__ho_type *t);
+/** The runtime's name of the word at @at of a map's header or table; NULL: none. */
+const char *gs__ho_name_in_map(const struct gs_heap_objects *x, const struct gs__ho_type *t,
+			       uint64_t at);
 /** The type of the value of an interface whose first word is @tab: an itab or a type; NULL if it is neither. */
 const struct gs_go_type *gs__ho_dynamic(struct gs_heap_objects *x, gs_addr tab);
 

@@ -396,6 +396,21 @@ static void plan_map(struct plan *p, const struct gs__ho_type *t)
 	}
 }
 
+const char *gs__ho_name_in_map(const struct gs_heap_objects *x, const struct gs__ho_type *t,
+			       uint64_t at)
+{
+	if (t->form == GS__HO_MAP_TABLE && at == TABLE_GROUPS_WORD * 8)
+		return ".groups";
+	if (t->form != GS__HO_MAP)
+		return NULL;
+	if (swiss(x, t->go))
+		return at == MAP_DIR_WORD * 8 ? ".dirPtr" : NULL;
+	return at == HMAP_BUCKETS_WORD * 8 ? ".buckets"
+	       : at == HMAP_OLD_WORD * 8   ? ".oldbuckets"
+	       : at == HMAP_EXTRA_WORD * 8 ? ".extra"
+					   : NULL;
+}
+
 /* A bucket's last field leads to the next one; it is called unsafe.Pointer. */
 static void plan_overflow(struct plan *p, const struct gs_go_type *bucket)
 {
