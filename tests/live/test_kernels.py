@@ -33,7 +33,7 @@ run caps caps +bpf,+perfmon,+sys_ptrace,+dac_read_search gosonde why $shop -d 8s
 run trace gosonde trace $shop -d 3s --max-overhead 0 -o /tmp/t.trace
 /bin/shop -addr 127.0.0.1:0 -load 1 -trouble ledger >/tmp/shop2.log 2>&1 </dev/null &
 sleep 1
-run user caps +sys_ptrace,+dac_read_search gosonde why $shop -d 4s --format json
+run user caps +sys_ptrace,+dac_read_search gosonde why $shop -d 10s --format json
 run nobody /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set -all gosonde why $shop -d 3s
 kill $shop
 /bin/shop -addr 127.0.0.1:0 -load 6 -trouble mmap,leak >/tmp/shop3.log 2>&1 </dev/null &
