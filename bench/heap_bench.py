@@ -44,14 +44,15 @@ def own_mb(f):
     return f['rss_kib'] / 1024 - f['mark_bits_bytes'] / 2**20
 
 
-def live(driver, mb, Row, goal_seconds):
+def live(driver, mb, Row, goal_seconds, shape='mixed'):
     # What the program says is live is a sixth more than what it was told to make, and it collects while it grows.
     want = int(mb * 0.87)
     if available_mb() < mb * 1.6 + 500:
         want = int((available_mb() - 500) / 1.6 * 0.87)
         print(f'bench: {available_mb()} MB available, so {want} MB instead of {int(mb * 0.87)}', file=sys.stderr)
-    with harness.Target(harness.target_path('bigheap', 'newest'), '-mb', want, '-every', 100000, timeout=900,
-                        env={'GOGC': '25'}) as target:
+    with harness.Target(harness.target_path('bigheap', 'newest'), '-mb', want, '-shape', shape, '-every', 100000,
+                        timeout=900,
+                        env={'GOGC': 'off', 'GOMEMLIMIT': f'{int(mb * 1.5)}MiB'}) as target:
         figures = [mark(driver, target.pid) for _ in range(RUNS if mb < 4000 else 2)]
         for f in figures:
             check(f, target.ready)
@@ -61,7 +62,7 @@ def live(driver, mb, Row, goal_seconds):
     memory = median([own_mb(f) for f in figures])
     goal = goal_seconds * live_mb / 1000 if goal_seconds else None
     return [
-        Row(f'{live_mb:,.0f} MB in {figures[0]["objects"] / 1e6:.0f} million objects marked, one core',
+        Row(f'{live_mb:,.0f} MB in {figures[0]["objects"] / 1e6:.0f} million objects ({shape}) marked, one core',
             f'{goal:.2f} s' if goal else '', f'{seconds:.2f} s', good=seconds <= goal if goal else None),
         Row('  CPU time', '', f'{cpu:.2f} s'),
         Row('  read from the process', '', f'{median([f["bytes_read"] for f in figures]) / 1e6:,.0f} MB'),
@@ -125,6 +126,7 @@ def run(gosonde, Row, measure):
         raise SystemExit(f'{driver} is not built')
     rows = live(driver, MB, Row, 1.5)
     if BIG_MB:
-        rows += live(driver, BIG_MB, Row, None)
+        # A random tree of that size would take half an hour to grow.
+        rows += live(driver, BIG_MB, Row, None, 'slices')
     rows += from_core(driver, WORK / 'peers', Row, measure)
     return ('goref', 'viewcore'), rows
