@@ -36,7 +36,7 @@ def run(gosonde, row, measure):
     free = int(next(l for l in open('/proc/meminfo') if l.startswith('MemAvailable')).split()[1]) / 2**20
     gigabytes = min(GIGABYTES, free * 0.6)
     rows = []
-    with harness.Target(harness.target_path('bigheap', 'newest', 'default'), '-shape', 'mixed', '-mb',
+    with harness.Target(harness.target_path('bigheap', 'newest', 'default'), '-shape', 'slices', '-mb',
                         str(int(gigabytes * 1024)), env={'GOGC': 'off', 'GOMEMLIMIT': f'{int(free * 0.85)}GiB'}, timeout=900) as t:
         argv = [gosonde, 'mem', t.pid, '--no-probes', '--format', 'json']
         look, out = timed(argv)
