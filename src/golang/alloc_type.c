@@ -141,8 +141,8 @@ struct body {
 	uint64_t *calls;   /* … and is a call */
 	struct jump *jump; /* sorted by @to */
 	uint32_t n_jumps, cap;
-	struct point todo[MAX_POINTS];
-	uint32_t n_todo, done;
+	struct point asked[MAX_POINTS];
+	uint32_t n_asked, done;
 	bool known;
 	uint64_t value;
 };
@@ -234,12 +234,12 @@ static bool before(const struct body *b, uint32_t at, uint32_t *ret)
 
 static bool ask(struct body *b, uint32_t at, uint8_t reg, uint64_t plus)
 {
-	for (uint32_t i = 0; i < b->n_todo; i++)
-		if (b->todo[i].at == at && b->todo[i].reg == reg && b->todo[i].plus == plus)
+	for (uint32_t i = 0; i < b->n_asked; i++)
+		if (b->asked[i].at == at && b->asked[i].reg == reg && b->asked[i].plus == plus)
 			return true;
-	if (b->n_todo == MAX_POINTS)
+	if (b->n_asked == MAX_POINTS)
 		return false;
-	b->todo[b->n_todo++] = (struct point){ at, reg, plus };
+	b->asked[b->n_asked++] = (struct point){ at, reg, plus };
 	return true;
 }
 
@@ -304,8 +304,8 @@ static bool go_back(struct body *b, uint32_t call, uint8_t reg)
 {
 	if (!ask(b, call, reg, 0))
 		return false;
-	while (b->done < b->n_todo) {
-		struct point p = b->todo[b->done++];
+	while (b->done < b->n_asked) {
+		struct point p = b->asked[b->done++];
 
 		if (!all_ways(b, &p))
 			return false;

@@ -123,7 +123,7 @@ struct gs_probe_site {
 		function; /* name of the Go function or of the tracepoint; lives as long as the plan */
 	gs_addr addr;     /* runtime address (bias included), 0 for others than uprobes */
 	uint64_t file_offset; /* uprobes: in the executable, or in that library */
-	uint32_t library;     /* number in gs_probe_binary.library + 1; 0: in the executable */
+	uint32_t lib;         /* number in gs_probe_binary.lib + 1; 0: in the executable */
 	uint32_t arg;         /* see enum gs_probe_program */
 	bool emulated;        /* one trap instead of two */
 };
@@ -180,7 +180,7 @@ struct gs_probe_binary {
 	uint32_t n_wait_reasons;
 	uint64_t bias;
 	int exe_fd; /* DWARF of net/http and gRPC, where there is some; -1: none */
-	const struct gs_probe_library *library;
+	const struct gs_probe_library *lib;
 	uint32_t n_libraries; /* at most GS_PLAN_LIBRARIES_MAX */
 };
 

@@ -15,7 +15,7 @@ void gs__plan_libraries(struct gs__plan *pl)
 	struct gs_probe_plan *p = pl->p;
 
 	for (uint32_t i = 0; pl->w->want & GS_PROBE_WANT_DLOPEN && i < pl->b->n_libraries; i++) {
-		const struct gs_probe_library *l = &pl->b->library[i];
+		const struct gs_probe_library *l = &pl->b->lib[i];
 		struct gs_image_symbol s;
 		uint64_t offset;
 
@@ -37,7 +37,7 @@ void gs__plan_libraries(struct gs__plan *pl)
 			.function = "dlopen",
 			.addr = s.addr + l->bias,
 			.file_offset = offset,
-			.library = i + 1,
+			.lib = i + 1,
 		};
 	}
 }

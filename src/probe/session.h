@@ -29,7 +29,7 @@ struct gs_probe_session_options {
 	pid_t pid;  /* as the kernel's first PID namespace shows it */
 	int exe_fd; /* the executable; device and inode are compared with those of the mapping */
 	uint64_t exe_dev, exe_ino;
-	int library_fd[GS_PLAN_LIBRARIES_MAX]; /* of sites in libraries, by number - 1 */
+	int lib_fd[GS_PLAN_LIBRARIES_MAX]; /* of sites in libraries, by number - 1 */
 	enum gs_probe_wakeup wakeup;
 	size_t ring_bytes[GS_WIRE_RINGS]; /* powers of two; 0: defaults (4 MiB, 4 MiB, 1 MiB) */
 	bool force_perf; /* tests: uprobes through perf events even if uprobe_multi works */
@@ -40,7 +40,7 @@ struct gs_probe_session;
 /**
  * Load and attach. If anything that the answer needs cannot be attached, all is undone. All programs begin to
  * write at the same moment, when everything is attached.
- * @plan: borrowed until the session is freed. Descriptors of @o are needed during the call only.
+ * @plan: borrowed; outlives the result. Descriptors of @o are needed during the call only.
  * @features: attempts made so far (shared with doctor).
  * @return 0; 1: some groups could not be attached (gs_probe_session_missing lists them);
  *         -GS_E_PERMISSION (text names the capability), -GS_E_UNSUPPORTED, -GS_E_GONE.

@@ -164,7 +164,7 @@ static int perf_link(int prog, int event, uint64_t cookie)
 /* Descriptor of the file that a site is in. */
 static int file_of(const struct gs_probe_session *s, uint32_t library)
 {
-	return library ? s->o.library_fd[library - 1] : s->o.exe_fd;
+	return library ? s->o.lib_fd[library - 1] : s->o.exe_fd;
 }
 
 static int attach_multi(struct gs_probe_session *s, enum gs_probe_program program,
@@ -180,7 +180,7 @@ static int attach_multi(struct gs_probe_session *s, enum gs_probe_program progra
 	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
 		const struct gs_probe_site *site = &s->plan->site[i];
 
-		if (site->program != program || site->group != group || site->library != library)
+		if (site->program != program || site->group != group || site->lib != library)
 			continue;
 		offsets[attr.cnt] = site->file_offset;
 		cookies[attr.cnt++] = i | (uint64_t)site->arg << 16;
@@ -202,7 +202,7 @@ static int attach_perf_uprobe(struct gs_probe_session *s, uint32_t index, unsign
 	char path[32];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_of(s, site->library));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_of(s, site->lib));
 	attr.config1 = as_u64(path);
 	attr.config2 = site->file_offset;
 	/* The task names the process: programs run for all of its threads (kernel/trace/trace_uprobe.c,
@@ -383,9 +383,9 @@ static void attach_libraries(struct gs_probe_session *s, unsigned int pmu)
 		const struct gs_probe_site *site = &s->plan->site[i];
 		int r;
 
-		if (!site->library || !gs__session_wants(s, site->program))
+		if (!site->lib || !gs__session_wants(s, site->program))
 			continue;
-		r = s->multi ? attach_multi(s, site->program, site->group, site->library)
+		r = s->multi ? attach_multi(s, site->program, site->group, site->lib)
 			     : attach_perf_uprobe(s, i, pmu);
 		if (r == 0)
 			continue;
@@ -407,7 +407,7 @@ static int attach_perf_uprobes(struct gs_probe_session *s, struct gs_err *err)
 			strerror(-r), "A kernel with CONFIG_UPROBES is needed");
 	attach_libraries(s, (unsigned int)strtoul(line, NULL, 10));
 	for (uint32_t i = 0; i < s->plan->n_sites; i++) {
-		if (s->plan->site[i].program >= GS_PROG_UPROBES || s->plan->site[i].library)
+		if (s->plan->site[i].program >= GS_PROG_UPROBES || s->plan->site[i].lib)
 			continue;
 		r = attach_perf_uprobe(s, i, (unsigned int)strtoul(line, NULL, 10));
 		if (r < 0)

@@ -46,11 +46,11 @@ static void open_library(struct gs__libraries *l, int pid, const struct gs_map *
 	l->ino[i] = m->ino;
 	l->dev[i] = m->dev;
 	l->fd[i] = gs_map_open(pid, m, false);
-	l->library[i].path = m->path;
+	l->lib[i].path = m->path;
 	if (l->fd[i] < 0 || gs_image_open_fd(l->fd[i], m->path, &l->image[i], NULL) < 0)
 		return;
-	if (bias_of(l->image[i], m, &l->library[i].bias) == 0)
-		l->library[i].image = l->image[i];
+	if (bias_of(l->image[i], m, &l->lib[i].bias) == 0)
+		l->lib[i].image = l->image[i];
 }
 
 void gs__libraries_open(struct gs__libraries *l, struct gs_target *t)

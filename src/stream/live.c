@@ -575,7 +575,7 @@ static int attach(struct live *l, const struct gs_stream_options *o,
 	int r;
 
 	memcpy(so.ring_bytes, o->ring_bytes, sizeof(so.ring_bytes));
-	memcpy(so.library_fd, libraries->fd, sizeof(so.library_fd));
+	memcpy(so.lib_fd, libraries->fd, sizeof(so.lib_fd));
 	gs_probe_costs_measure(&l->costs);
 	gs_budget_init(&l->budget, &l->plan, &l->costs, o->max_overhead);
 	l->budget.floor_cpus = gs__cpu_limit(l->target);

@@ -44,7 +44,7 @@ int gs__stream_plan(struct gs_target *t, struct gs_rt *rt, const struct gs_probe
 				     .mem = gs_rt_memory(rt),
 				     .bias = gs_target_bias(t),
 				     .exe_fd = gs_target_exe_fd(t),
-				     .library = l->library,
+				     .lib = l->lib,
 				     .n_libraries = l->n };
 
 	b.wait_reasons = gs_rt_wait_reasons(rt, &b.n_wait_reasons);

@@ -212,7 +212,7 @@ const char *gs__names_lock(struct gs__names *s, int fd, const struct gs_stack *s
 /* --- C libraries -------------------------------------------------------------------------------- */
 
 struct gs__libraries {
-	struct gs_probe_library library[GS_PLAN_LIBRARIES_MAX];
+	struct gs_probe_library lib[GS_PLAN_LIBRARIES_MAX];
 	struct gs_image *image[GS_PLAN_LIBRARIES_MAX];
 	uint64_t dev[GS_PLAN_LIBRARIES_MAX], ino[GS_PLAN_LIBRARIES_MAX];
 	int fd[GS_PLAN_LIBRARIES_MAX]; /* -1: it cannot be opened */

@@ -263,7 +263,7 @@ C = (malloc, loaded)
 
 def main():
     if 'static-pie' in VARIANT or 'arm64' in VARIANT:
-        raise Skip('needs a program of this machine with a dynamic linker')
+        raise Skip('needs a program of this machine with a dynamic linker: default, pie and cgo builds have one')
     tap.run(*(GO if PARTS == 'go' else C if PARTS == 'c' else GO + C))
 
 
